@@ -1,0 +1,41 @@
+"""Backlit trains neural networks with the lights on.
+
+    import backlit as bl
+    net = bl.Chain(bl.Dense(64), bl.ReLU(), bl.Dense(10))
+    run = bl.train(net, "digits")
+
+Names are loaded when they are first used, so `import backlit` and `backlit --help` are quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "backlit.protocol": ["Context", "Layer", "Loss", "Seen", "Trace", "gradient", "paths", "signals"],
+    "backlit.layers": [
+        "ELU", "GELU", "Autodiff", "Branch", "Chain", "Dense", "Dropout", "Flatten", "HardTanh", "LeakyReLU", "ReLU",
+        "Reshape", "Residual", "SiLU", "Sigmoid", "SoftSign", "Softmax", "Softplus", "Tanh",
+    ],
+    "backlit.losses": ["SoftmaxCrossEntropy", "SquaredError"],
+    "backlit.optim": ["L1L2", "SGD", "Adam", "AdamW", "ClipByNorm", "Momentum", "Nesterov"],
+    "backlit.engine": ["random", "tree"],
+}  # fmt: skip
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+_MODULES = ("engine", "initializers", "layers", "losses", "optim")
+
+__all__ = [*sorted(_HOME), *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"backlit.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'backlit' has no attribute {name!r}")
+    home = import_module(_HOME[name])
+    return getattr(home, name) if hasattr(home, name) else import_module(f"{_HOME[name]}.{name}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,208 @@
+"""Layers made of layers. Each writes `Seen(value, inside)` under its children's names: that is the whole tap.
+
+    Chain(f, g)      y = g(f(x))          dx = f.backward(g.backward(dy))
+    Residual(f)      y = x + f(x)         dx = dy + f.backward(dy)
+    Branch(f, g)     y = f(x) + g(x), or both side by side;   dx = f.backward(dy_f) + g.backward(dy_g)
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from backlit.engine import random
+from backlit.errors import SettingError, ShapeError, received
+from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
+from backlit.settings import build, plain
+
+
+@dataclass(frozen=True)
+class Composite(Layer):
+    """Base of layers that hold named layers. Unnamed ones are called by kind and number: dense_1, relu_1, dense_2."""
+
+    abstract: ClassVar[bool] = True
+    layers: tuple[tuple[str, Layer], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", named(self.layers))
+        self.check()
+
+    def children(self) -> tuple[tuple[str, Layer], ...]:
+        return self.layers
+
+    def __getitem__(self, name: str) -> Layer:
+        """The layer called `name`."""
+        return dict(self.layers)[name]
+
+    @classmethod
+    def from_list(cls, value: Any) -> "Composite":
+        return cls.from_plain({"layers": value})
+
+    def to_plain(self) -> dict[str, Any]:
+        automatic = [name for name, _ in named([layer for _, layer in self.layers])]
+        items = []
+        for (name, layer), usual in zip(self.layers, automatic, strict=True):
+            items.append(plain(layer) if name == usual else {"name": name, **plain(layer)})
+        return {"layers": items}
+
+
+def named(items: Any) -> tuple[tuple[str, Layer], ...]:
+    """(name, layer) pairs from layers, pairs, or plain data with an optional `name`; names must be unique."""
+    pairs: list[tuple[str, Layer]] = []
+    problems: list[tuple[str, str]] = []
+    count: Counter[str] = Counter()
+    for i, item in enumerate(items):
+        name = ""
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            name, item = item
+        elif isinstance(item, dict) and "name" in item:
+            item = dict(item)
+            name = item.pop("name")
+        try:
+            layer = build(Layer, item)
+        except SettingError as error:
+            problems += error.under(name or f"layers.{i}").problems
+            continue
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+        count[kind] += 1
+        pairs.append((name or f"{kind}_{count[kind]}", layer))
+    names = Counter(name for name, _ in pairs)
+    problems += [("layers", f"expected unique names, got {received(n)} twice") for n, c in names.items() if c > 1]
+    problems += [("layers", f"a name holds no dot, got {received(n)}") for n in names if "." in n]
+    if problems:
+        raise SettingError(problems)
+    return tuple(pairs)
+
+
+def init_children(layers: Any, key: Array, shapes: list[Shape] | None, shape: Shape) -> tuple[Any, Tree, Tree]:
+    """Initialise children one after another (shapes None) or side by side; the last shape, or all of them."""
+    params, state, out = {}, {}, []
+    for name, layer in layers:
+        try:
+            result, params[name], state[name] = layer.init(random.fold(key, name), shape)
+        except ShapeError as error:
+            raise error.under(name) from None
+        out.append(result)
+        if shapes is None:
+            shape = result
+    return (shape if shapes is None else out), params, state
+
+
+@dataclass(frozen=True, init=False)
+class Chain(Composite):
+    """y = f_n(... f_2(f_1(x))): layers one after another. Shapes: those of the first input and the last output.
+
+    >>> import backlit as bl
+    >>> net = bl.Chain(bl.Dense(4), bl.ReLU(), out=bl.Dense(2))
+    >>> [name for name, _ in net.layers]
+    ['dense_1', 'relu_1', 'out']
+    """
+
+    def __init__(self, *layers: Any, **more: Any) -> None:
+        given = more.pop("layers", None)
+        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
+        self.__post_init__()
+
+    def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+        return init_children(self.layers, key, None, shape)
+
+    def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
+        after, cache = {}, {}
+        for name, layer in self.layers:
+            x, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
+            cache[name] = Seen(x, inside)
+        return x, after, cache
+
+    def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
+        grads, deltas = {}, {}
+        for name, layer in reversed(self.layers):
+            dx, grads[name], inside = layer.backward(params[name], cache[name].inside, dy)
+            deltas[name] = Seen(dy, inside)
+            dy = dx
+        return dy, grads, deltas
+
+
+@dataclass(frozen=True, init=False)
+class Residual(Composite):
+    """y = x + f(x), so dx = dy + f.backward(dy): the identity carries the error signal past f undamped.
+
+    Several layers are chained. f must keep the shape. Source: He et al. 2015, https://arxiv.org/abs/1512.03385
+
+    >>> import backlit as bl
+    >>> bl.Residual(bl.Dense(3), bl.Tanh()).init(bl.random.key(0), (3,))[0]
+    (3,)
+    """
+
+    def __init__(self, *layers: Any, **more: Any) -> None:
+        given = more.pop("layers", None)
+        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
+        self.__post_init__()
+
+    def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+        out, params, state = init_children(self.layers, key, None, shape)
+        need(out == shape, f"Residual adds its input, expected layers that keep the shape {shape}, got {out}")
+        return shape, params, state
+
+    def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
+        y, state, cache = Chain(*self.layers).forward(params, state, x, ctx)
+        return x + y, state, cache
+
+    def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
+        dx, grads, deltas = Chain(*self.layers).backward(params, cache, dy)
+        return dy + dx, grads, deltas
+
+
+@dataclass(frozen=True, init=False)
+class Branch(Composite):
+    """The same input through several layers; the outputs are added, or concatenated along the last axis.
+
+    y = sum_i f_i(x), dx = sum_i f_i.backward(dy); when concatenated, each f_i gets its slice of dy.
+
+    >>> import backlit as bl
+    >>> bl.Branch(bl.Dense(3), bl.Dense(5), join="concatenate").init(bl.random.key(0), (2,))[0]
+    (8,)
+    """
+
+    join: Literal["add", "concatenate"] = "add"
+
+    def __init__(self, *layers: Any, join: Literal["add", "concatenate"] = "add", **more: Any) -> None:
+        given = more.pop("layers", None)
+        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
+        object.__setattr__(self, "join", join)
+        self.__post_init__()
+
+    def check(self) -> None:
+        if self.join not in ("add", "concatenate"):
+            raise SettingError([("join", f"expected 'add' or 'concatenate', got {received(self.join)}")])
+
+    def to_plain(self) -> dict[str, Any]:
+        return {**super().to_plain(), **({"join": self.join} if self.join != "add" else {})}
+
+    def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+        shapes, params, state = init_children(self.layers, key, [], shape)
+        compare = [s if self.join == "add" else s[:-1] for s in shapes]
+        need(len(set(compare)) == 1, f"Branch with join={self.join!r} expected outputs that fit, got {shapes}")
+        out = shapes[0] if self.join == "add" else (*shapes[0][:-1], sum(s[-1] for s in shapes))
+        return out, params, state
+
+    def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
+        after, cache = {}, {}
+        for name, layer in self.layers:
+            y, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
+            cache[name] = Seen(y, inside)
+        outputs = [cache[name].here for name, _ in self.layers]
+        if self.join == "concatenate":
+            return x.__array_namespace__().concat(outputs, axis=-1), after, cache
+        return sum(outputs[1:], outputs[0]), after, cache
+
+    def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
+        grads, deltas, dxs, start = {}, {}, [], 0
+        for name, layer in self.layers:
+            part = dy
+            if self.join == "concatenate":
+                width = cache[name].here.shape[-1]
+                part, start = dy[..., start : start + width], start + width
+            dx, grads[name], inside = layer.backward(params[name], cache[name].inside, part)
+            deltas[name] = Seen(part, inside)
+            dxs.append(dx)
+        return sum(dxs[1:], dxs[0]), grads, deltas

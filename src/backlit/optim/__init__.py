@@ -1,0 +1,22 @@
+"""Update rules, schedules and the transformations around them."""
+
+from backlit.optim.rules import SGD, Adam, AdamW, Momentum, Nesterov, Rule
+from backlit.optim.schedules import Constant, Cosine, Schedule, WarmUp, at
+from backlit.optim.transforms import ClipByNorm, L1L2, chain
+
+__all__ = [
+    "L1L2",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ClipByNorm",
+    "Constant",
+    "Cosine",
+    "Momentum",
+    "Nesterov",
+    "Rule",
+    "Schedule",
+    "WarmUp",
+    "at",
+    "chain",
+]

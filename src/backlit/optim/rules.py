@@ -1,0 +1,194 @@
+"""Update rules, in order of difficulty, each written as itself.
+
+    init(params) -> state           update(grads, state, params, step) -> updates, state          params += updates
+
+A rule sees the whole tree at once; its numbers may be schedules or traced arrays. `step` counts updates from 0.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from backlit.engine import tree
+from backlit.optim.schedules import Schedule, at
+from backlit.protocol import Array, Tree
+from backlit.settings import FractionNumber, NonNegativeNumber, PositiveNumber, Settings, hints
+
+
+@dataclass(frozen=True)
+class Transform(Settings):
+    """Base of everything that turns gradients into updates."""
+
+    abstract: ClassVar[bool] = True
+
+    @abstractmethod
+    def init(self, params: Tree) -> Tree:
+        """The state before the first update."""
+
+    @abstractmethod
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        """What to add to the parameters, and the new state."""
+
+    def over(self, steps: int) -> Any:
+        """The same with every open schedule set to the length of the training."""
+        from dataclasses import replace
+
+        values = {name: getattr(self, name) for name in hints(type(self))}
+        return replace(self, **{k: v.over(steps) for k, v in values.items() if isinstance(v, Schedule)})
+
+
+@dataclass(frozen=True)
+class Rule(Transform):
+    """Base of the update rules: each has a learning rate `lr`, a number > 0 or a schedule."""
+
+    abstract: ClassVar[bool] = True
+    lr: PositiveNumber = 0.01
+
+
+@dataclass(frozen=True)
+class SGD(Rule):
+    """w <- w - lr g. Batch, stochastic or mini-batch gradient descent by the batch it is given.
+
+    Source: Robbins, Monro 1951, https://doi.org/10.1214/aoms/1177729586
+
+    >>> import backlit as bl, numpy as np
+    >>> bl.SGD(lr=0.5).update({"w": np.ones(1)}, {}, {"w": np.zeros(1)}, 0)[0]["w"].tolist()
+    [-0.5]
+    """
+
+    def init(self, params: Tree) -> Tree:
+        return {}
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        lr = at(self.lr, step)
+        return tree.map(lambda g: -lr * g, grads), state
+
+
+@dataclass(frozen=True)
+class Momentum(Rule):
+    """v <- momentum v + g;   w <- w - lr v.
+
+    Source: Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5. Others: CS231n folds lr into v (v <- mu v - lr g),
+    which is the same for a constant lr.
+
+    >>> import backlit as bl, numpy as np
+    >>> rule = bl.Momentum(lr=1.0, momentum=0.5)
+    >>> updates, v = rule.update({"w": np.ones(1)}, {"w": np.ones(1)}, {"w": np.zeros(1)}, 0)
+    >>> updates["w"].tolist()
+    [-1.5]
+    """
+
+    momentum: FractionNumber = 0.9
+
+    def init(self, params: Tree) -> Tree:
+        return zeros_like(params)
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        lr, mu = at(self.lr, step), at(self.momentum, step)
+        v = tree.map(lambda v, g: mu * v + g, state, grads)
+        return tree.map(lambda v: -lr * v, v), v
+
+
+@dataclass(frozen=True)
+class Nesterov(Rule):
+    """v <- momentum v + g;   w <- w - lr (g + momentum v): the gradient as if taken after the step that v will make.
+
+    Source: Nesterov 1983; in this form Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html
+
+    >>> import backlit as bl, numpy as np
+    >>> rule = bl.Nesterov(lr=1.0, momentum=0.5)
+    >>> rule.update({"w": np.ones(1)}, {"w": np.zeros(1)}, {"w": np.zeros(1)}, 0)[0]["w"].tolist()
+    [-1.5]
+    """
+
+    momentum: FractionNumber = 0.9
+
+    def init(self, params: Tree) -> Tree:
+        return zeros_like(params)
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        lr, mu = at(self.lr, step), at(self.momentum, step)
+        v = tree.map(lambda v, g: mu * v + g, state, grads)
+        return tree.map(lambda g, v: -lr * (g + mu * v), grads, v), v
+
+
+class Moments(NamedTuple):
+    """Running means of the gradient (m) and of its square (v)."""
+
+    m: Tree
+    v: Tree
+
+
+@dataclass(frozen=True)
+class Adam(Rule):
+    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  w <- w - lr m^ / (sqrt(v^) + epsilon).
+
+    m^ = m / (1 - b1^t), v^ = v / (1 - b2^t) with t = step + 1 undo the bias of starting at zero; epsilon stands outside
+    the root. Source: Kingma, Ba 2015, https://arxiv.org/abs/1412.6980
+
+    >>> import backlit as bl, numpy as np
+    >>> rule, w = bl.Adam(lr=0.1), {"w": np.zeros(1)}
+    >>> round(float(rule.update({"w": np.ones(1)}, rule.init(w), w, 0)[0]["w"][0]), 6)
+    -0.1
+    """
+
+    lr: PositiveNumber = 0.001
+    b1: FractionNumber = 0.9
+    b2: FractionNumber = 0.999
+    epsilon: PositiveNumber = 1e-8
+
+    def init(self, params: Tree) -> Tree:
+        return Moments(zeros_like(params), zeros_like(params))
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        return adam_direction(self, grads, state, step)
+
+
+@dataclass(frozen=True)
+class AdamW(Rule):
+    """Adam with decoupled weight decay: w <- w - lr (m^ / (sqrt(v^) + epsilon) + weight_decay w).
+
+    Decay leaves biases and normalisation scales alone. Source: Loshchilov, Hutter 2019, https://arxiv.org/abs/1711.05101
+
+    >>> import backlit as bl, numpy as np
+    >>> rule, params = bl.AdamW(lr=0.1, weight_decay=0.5), {"W": np.ones(1)}
+    >>> round(float(rule.update({"W": np.zeros(1)}, rule.init(params), params, 0)[0]["W"][0]), 6)
+    -0.05
+    """
+
+    lr: PositiveNumber = 0.001
+    b1: FractionNumber = 0.9
+    b2: FractionNumber = 0.999
+    epsilon: PositiveNumber = 1e-8
+    weight_decay: NonNegativeNumber = 0.01
+
+    def init(self, params: Tree) -> Tree:
+        return Moments(zeros_like(params), zeros_like(params))
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        updates, state = adam_direction(self, grads, state, step)
+        shrink = at(self.lr, step) * at(self.weight_decay, step)
+        return tree.map_with_path(lambda p, u, w: u - shrink * w if decays(p) else u, updates, params), state
+
+
+def adam_direction(rule: Adam | AdamW, grads: Tree, state: Moments, step: Array) -> tuple[Tree, Moments]:
+    """The step of Adam: both running means, corrected for their start at zero."""
+    lr, b1, b2 = at(rule.lr, step), at(rule.b1, step), at(rule.b2, step)
+    t = step + 1.0
+    # Both corrections are one number each: a scale of the step and of epsilon, so no array is divided twice.
+    root = (1.0 - b2**t) ** 0.5
+    size, epsilon = lr * root / (1.0 - b1**t), at(rule.epsilon, step) * root
+    m = tree.map(lambda m, g: b1 * m + (1.0 - b1) * g, state.m, grads)
+    v = tree.map(lambda v, g: b2 * v + (1.0 - b2) * (g * g), state.v, grads)
+    updates = tree.map(lambda m, v: -size * m / (v.__array_namespace__().sqrt(v) + epsilon), m, v)
+    return updates, Moments(m, v)
+
+
+def decays(path: str) -> bool:
+    """Whether weight decay and penalties apply to this parameter: not to biases and normalisation scales."""
+    return path.rsplit(".", 1)[-1] not in ("b", "beta", "gamma")
+
+
+def zeros_like(params: Tree) -> Tree:
+    """A tree of zeros shaped like `params`."""
+    return tree.map(lambda w: w.__array_namespace__().zeros_like(w), params)

@@ -1,0 +1,118 @@
+"""A schedule is a number that depends on the step: a frozen dataclass with `__call__(step)`.
+
+Any setting marked as schedulable (a learning rate, a momentum) takes one. `steps=None` means the whole training; the
+trainer fills it in with `over`. One clock: `step` counts updates from 0 and may be a traced integer.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from backlit.errors import SettingError
+from backlit.protocol import Array
+from backlit.settings import Count, NonNegative, Settings
+
+
+@dataclass(frozen=True)
+class Schedule(Settings):
+    """Base: value = schedule(step)."""
+
+    abstract: ClassVar[bool] = True
+
+    @abstractmethod
+    def __call__(self, step: Array) -> Array:
+        """The value at update number `step` (from 0)."""
+
+    def over(self, steps: int) -> "Schedule":
+        """The same schedule with the length of the training filled in where it was left open."""
+        return replace(self, steps=steps) if hasattr(self, "steps") and self.steps is None else self
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """value(step) = value.
+
+    >>> import backlit as bl
+    >>> bl.optim.Constant(0.1)(5)
+    0.1
+    """
+
+    value: NonNegative
+
+    def __call__(self, step: Array) -> Array:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """value(t) = end + (start - end) (1 + cos(pi t / steps)) / 2, and `end` from then on.
+
+    Source: Loshchilov, Hutter 2017, https://arxiv.org/abs/1608.03983
+
+    >>> import backlit as bl
+    >>> float(bl.optim.Cosine(0.1, steps=100)(50))
+    0.05
+    """
+
+    start: NonNegative
+    end: NonNegative = 0.0
+    steps: Count | None = None
+
+    def __call__(self, step: Array) -> Array:
+        t = fraction(step, length(self))
+        return self.end + (self.start - self.end) * 0.5 * (1.0 + cos(math.pi * t))
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Linear from 0: value(t) = then(t) (t + 1) / warm_up for t < warm_up; afterwards `then`, on the same clock.
+
+    Source: Goyal et al. 2017, https://arxiv.org/abs/1706.02677. Others: torch restarts the clock after the warm-up.
+
+    >>> import backlit as bl
+    >>> s = bl.optim.WarmUp(bl.optim.Constant(0.1), warm_up=10)
+    >>> round(float(s(4)), 3), round(float(s(20)), 3)
+    (0.05, 0.1)
+    """
+
+    then: Schedule
+    warm_up: Count = 100
+
+    def over(self, steps: int) -> "Schedule":
+        if self.warm_up >= steps:
+            text = f"expected a warm-up shorter than the training of {steps} steps, got {self.warm_up}"
+            raise SettingError([("warm_up", text)])
+        return replace(self, then=self.then.over(steps))
+
+    def __call__(self, step: Array) -> Array:
+        ramp = (step + 1.0) / self.warm_up
+        return self.then(step) * minimum(ramp, 1.0)
+
+
+def at(setting: Any, step: Array) -> Array:
+    """The value of a number or schedule at `step`."""
+    return setting(step) if isinstance(setting, Schedule) else setting
+
+
+def length(schedule: Any) -> int:
+    """Its steps, or SettingError when they were left open outside a training."""
+    if schedule.steps is None:
+        text = "expected a number of steps; only the trainer can fill in the length of the training, got none"
+        raise SettingError([("steps", text)])
+    return int(schedule.steps)
+
+
+def fraction(step: Array, steps: int) -> Array:
+    """step / steps, at most 1."""
+    return minimum(step / steps, 1.0)
+
+
+def minimum(a: Array, b: float) -> Array:
+    """min for a Python number or an array."""
+    return min(a, b) if isinstance(a, int | float) else a.__array_namespace__().minimum(a, b + 0.0 * a)
+
+
+def cos(a: Array) -> Array:
+    """cos for a Python number or an array."""
+    return math.cos(a) if isinstance(a, int | float) else a.__array_namespace__().cos(a)

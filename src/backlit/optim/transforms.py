@@ -1,0 +1,93 @@
+"""What stands around a rule: clipping, penalties, composition."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backlit.engine import tree
+from backlit.optim.rules import Transform, decays
+from backlit.optim.schedules import at
+from backlit.protocol import Array, Tree
+from backlit.settings import NonNegativeNumber, PositiveNumber, Settings
+
+
+@dataclass(frozen=True)
+class ClipByNorm(Transform):
+    """g <- g min(1, limit / ||g||), ||g|| over all parameters together: direction kept, length bounded.
+
+    Source: Pascanu, Mikolov, Bengio 2013, https://arxiv.org/abs/1211.5063
+
+    >>> import backlit as bl, numpy as np
+    >>> bl.ClipByNorm(1.0).update({"w": np.array([3.0, 4.0])}, {}, {}, 0)[0]["w"].round(3).tolist()
+    [0.6, 0.8]
+    """
+
+    limit: PositiveNumber = 1.0
+
+    def init(self, params: Tree) -> Tree:
+        return {}
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        size, limit = norm(grads), at(self.limit, step)
+        xp = size.__array_namespace__()
+        scale = limit / xp.maximum(size, limit + 0.0 * size)
+        return tree.map(lambda g: g * xp.astype(scale, g.dtype), grads), state
+
+
+@dataclass(frozen=True)
+class Sequence(Transform):
+    """Transforms one after another; the output of one is the gradient of the next. Build it with `chain`."""
+
+    transforms: tuple[Transform, ...] = ()
+
+    def init(self, params: Tree) -> Tree:
+        return tuple(t.init(params) for t in self.transforms)
+
+    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+        after = []
+        for transform, before in zip(self.transforms, state, strict=True):
+            grads, new = transform.update(grads, before, params, step)
+            after.append(new)
+        return grads, tuple(after)
+
+    def over(self, steps: int) -> "Sequence":
+        return Sequence(tuple(t.over(steps) for t in self.transforms))
+
+
+def chain(*transforms: Transform) -> Sequence:
+    """Transforms one after another: `chain(ClipByNorm(1.0), Adam())` clips, then steps."""
+    return Sequence(transforms)
+
+
+@dataclass(frozen=True)
+class L1L2(Settings):
+    """A penalty in the loss: l1 sum |w| + l2/2 sum w^2, gradient l1 sign(w) + l2 w; biases and scales are left alone.
+
+    >>> import backlit as bl, numpy as np
+    >>> value, grads = bl.L1L2(l1=0.1, l2=1.0)({"W": np.array([2.0, -1.0])})
+    >>> round(float(value), 6), grads["W"].round(6).tolist()
+    (2.8, [2.1, -1.1])
+    """
+
+    abstract: ClassVar[bool] = False
+    l1: NonNegativeNumber = 0.0
+    l2: NonNegativeNumber = 0.0
+
+    def __call__(self, params: Tree) -> tuple[Array, Tree]:
+        """The value and its gradient, shaped like `params`."""
+        value = 0.0
+        for path, w in tree.flatten(params).items():
+            if decays(path):
+                xp = w.__array_namespace__()
+                value = value + self.l1 * xp.sum(xp.abs(w)) + 0.5 * self.l2 * xp.sum(w * w)
+        return value, tree.map_with_path(self._slope, params)
+
+    def _slope(self, path: str, w: Array) -> Array:
+        xp = w.__array_namespace__()
+        return self.l1 * xp.sign(w) + self.l2 * w if decays(path) else xp.zeros_like(w)
+
+
+def norm(grads: Tree) -> Array:
+    """Euclidean norm over all leaves together."""
+    squares = [g.__array_namespace__().sum(g * g) for g in tree.leaves(grads)]
+    total = sum(squares[1:], squares[0])
+    return total.__array_namespace__().sqrt(total) if hasattr(total, "__array_namespace__") else total**0.5

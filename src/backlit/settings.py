@@ -1,0 +1,231 @@
+"""Settings: frozen dataclasses that check themselves and turn into plain data and back.
+
+A layer, a loss, a rule, a schedule, a whole experiment: each is a `Settings`. A field's annotation is its check
+(`Annotated[int, Ge(1)]`), so Python, YAML and the command line give the same sentence for the same mistake.
+
+    Dense(units=0)                      SettingError: units: expected an integer greater than or equal to 1, got 0
+    build(Layer, {"type": "Dense", "units": 8})
+    plain(Dense(8))                     {"type": "Dense", "units": 8}
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Interval
+
+from backlit.errors import SettingError, ShapeError, received, unknown
+
+S = TypeVar("S", bound="Settings")
+
+
+class Scheduled:
+    """Marks a number that may also be a schedule or an array (a population varies it inside one program)."""
+
+
+Count = Annotated[int, Ge(1)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Interval(ge=0, lt=1)]
+PositiveNumber = Annotated[float, Gt(0), Scheduled()]
+NonNegativeNumber = Annotated[float, Ge(0), Scheduled()]
+FractionNumber = Annotated[float, Interval(ge=0, lt=1), Scheduled()]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of everything that is described by values and holds no arrays. The constructor checks, nothing else."""
+
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of the same thing (Xavier is Glorot)."""
+
+    def __post_init__(self) -> None:
+        problems: list[tuple[str, str]] = []
+        for name, hint in hints(type(self)).items():
+            try:
+                object.__setattr__(self, name, checked(hint, getattr(self, name)))
+            except SettingError as error:
+                problems += error.under(name).problems
+        if problems:
+            raise SettingError(problems)
+        self.check()
+
+    def check(self) -> None:
+        """What no single field can tell (a warm-up longer than the schedule); raise SettingError."""
+
+    @classmethod
+    def from_plain(cls: type[S], value: dict[str, Any]) -> S:
+        """Build from a mapping of field names to plain values."""
+        known = hints(cls)
+        problems = [(str(k), unknown("setting", str(k), known).problems[0][1]) for k in value if k not in known]
+        missing = [f.name for f in dataclasses.fields(cls) if _required(f) and f.name not in value]
+        problems += [(name, f"a value is required by {cls.__name__}, got none") for name in missing]
+        if problems:
+            raise SettingError(problems)
+        return cls(**value)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as plain data."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            f.name: plain(values[f.name])
+            for f in dataclasses.fields(self)
+            if _required(f) or values[f.name] != _default(f)
+        }
+
+
+def build(kind: type[S], value: Any) -> S:
+    """A settings object of `kind` from an instance, a name, or a mapping with `type` and the fields.
+
+    Names come from the subclasses of `kind` that are loaded, so reading a file never imports or runs anything.
+    """
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str):
+        return lookup(kind, value).from_plain({})
+    if isinstance(value, dict):
+        fields = dict(value)
+        name = fields.pop("type", None)
+        if name is None and not dataclass_is_abstract(kind):
+            return kind.from_plain(fields)
+        if not isinstance(name, str):
+            raise SettingError([("type", f"expected the name of a {kind.__name__}, got {received(name)}")])
+        return lookup(kind, name).from_plain(fields)
+    if isinstance(value, list | tuple) and hasattr(kind, "from_list"):
+        return typing.cast(S, kind.from_list(value))
+    raise SettingError([("", f"expected a {kind.__name__}, its name, or a mapping with 'type', got {received(value)}")])
+
+
+def lookup(kind: type[S], name: str) -> type[S]:
+    """The final class of `kind` that has this name or alias, whatever the case."""
+    table = known(kind)
+    found = {n.lower().replace("_", "").replace("-", ""): c for n, c in table.items()}
+    key = name.lower().replace("_", "").replace("-", "")
+    if key not in found:
+        raise unknown(kind.__name__.lower(), name, table)
+    return found[key]
+
+
+def known(kind: type[S]) -> dict[str, type[S]]:
+    """All loaded final classes of `kind` by name and alias."""
+    table: dict[str, type[S]] = {}
+    for cls in [kind, *_descendants(kind)]:
+        if not dataclass_is_abstract(cls):
+            table[cls.__name__] = cls
+            table.update({alias: cls for alias in cls.aliases})
+    return table
+
+
+def plain(value: Any) -> Any:
+    """Plain data (dict, list, str, number, bool, None) of a settings tree; `build` reads it back."""
+    if isinstance(value, Settings):
+        fields = value.to_plain()
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return value
+
+
+def checked(hint: Any, value: Any) -> Any:
+    """`value` as `hint` wants it, or SettingError: the one place where a setting is judged."""
+    if get_origin(hint) is Annotated and any(isinstance(m, Scheduled) for m in hint.__metadata__):
+        return _checked_number(hint, value)
+    options = [hint]
+    if get_origin(hint) in (Union, types.UnionType):
+        if value is None and type(None) in get_args(hint):
+            return None
+        options = [option for option in get_args(hint) if option is not type(None)]
+    if len(options) == 1 and isinstance(options[0], type) and issubclass(options[0], Settings):
+        return build(options[0], value)
+    if len(options) == 1 and get_origin(options[0]) is tuple and _is_settings(get_args(options[0])[0]):
+        return _checked_tuple(get_args(options[0])[0], value)
+    return _checked_by_type(hint, value)
+
+
+def _checked_number(hint: Any, value: Any) -> Any:
+    if isinstance(value, Settings) or hasattr(value, "__array_namespace__"):
+        return value
+    if isinstance(value, dict):
+        from backlit.optim.schedules import Schedule
+
+        return build(Schedule, value)
+    return _checked_by_type(hint, value)
+
+
+def _checked_tuple(kind: type[S], value: Any) -> tuple[S, ...]:
+    if not isinstance(value, list | tuple):
+        value = (value,)
+    items, problems = [], []
+    for i, item in enumerate(value):
+        try:
+            items.append(build(kind, item))
+        except SettingError as error:
+            problems += error.under(str(i)).problems
+    if problems:
+        raise SettingError(problems)
+    return tuple(items)
+
+
+def _checked_by_type(hint: Any, value: Any) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        what = " or ".join(dict.fromkeys(_expectation(e) for e in error.errors()))
+        raise SettingError([("", f"expected {what}, got {received(value)}")]) from None
+    except ShapeError as error:
+        raise SettingError([("", str(error))]) from None
+
+
+def _expectation(error: Any) -> str:
+    text = str(error["msg"])
+    for start in ("Input should be a valid ", "Input should be ", "Value error, "):
+        text = text.removeprefix(start)
+    nouns = {"int_parsing": "an integer", "int_type": "an integer", "int_from_float": "an integer",
+             "float_parsing": "a number", "float_type": "a number", "string_type": "text",
+             "bool_parsing": "true or false", "bool_type": "true or false",
+             "greater_than": "a number " + text, "greater_than_equal": "a number " + text,
+             "less_than": "a number " + text, "less_than_equal": "a number " + text}  # fmt: skip
+    return nouns.get(error["type"], text)
+
+
+@cache
+def _adapter(hint: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+@cache
+def hints(cls: type[Settings]) -> dict[str, Any]:
+    """The annotation of each field, with its constraints."""
+    resolved = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: resolved[f.name] for f in dataclasses.fields(cls)}
+
+
+def dataclass_is_abstract(cls: type) -> bool:
+    """A class is abstract (it says so with `abstract = True` in its own body) or final."""
+    return bool(cls.__dict__.get("abstract", cls is Settings))
+
+
+def _is_settings(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Settings)
+
+
+def _descendants(cls: type[S]) -> list[type[S]]:
+    return [d for c in cls.__subclasses__() for d in [c, *_descendants(c)]]
+
+
+def _required(f: "dataclasses.Field[Any]") -> bool:
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def _default(f: "dataclasses.Field[Any]") -> Any:
+    return f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
