@@ -20,10 +20,15 @@ _WHERE = {
     ],
     "backlit.losses": ["SoftmaxCrossEntropy", "SquaredError"],
     "backlit.optim": ["L1L2", "SGD", "Adam", "AdamW", "ClipByNorm", "Momentum", "Nesterov"],
+    "backlit.api": ["train"],
+    "backlit.config": ["Experiment"],
+    "backlit.training.run": ["Run", "open_run"],
+    "backlit.training.stopping": ["Halving", "Stopping"],
+    "backlit.gradcheck": ["check_gradients"],
     "backlit.engine": ["random", "tree"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
-_MODULES = ("engine", "initializers", "layers", "losses", "optim")
+_MODULES = ("engine", "initializers", "layers", "losses", "optim", "config", "data", "errors")
 
 __all__ = [*sorted(_HOME), *_MODULES]
 

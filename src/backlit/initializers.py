@@ -1,7 +1,8 @@
 """Where training starts: each initialiser draws one parameter from its shape. Biases start at zero.
 
 fan_in and fan_out of a kernel (..., I, O) are I and O times the receptive field (the product of the leading axes). A
-weight's variance decides whether signals grow or fade from layer to layer: Var(z) = fan_in Var(W) Var(x).
+weight's variance decides whether signals grow or fade from layer to layer: Var(z) = fan_in Var(W) E[x^2].
+In a net: Dense(64, W="Xavier"), Dense(64, W=He("uniform")), or in a file W: {type: Normal, std: 0.1}.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from backlit.engine import random
-from backlit.errors import DataError, ShapeError
+from backlit.errors import DataError, SettingError, ShapeError
 from backlit.protocol import Array, Shape
 from backlit.settings import NonNegative, Settings
 
@@ -78,6 +79,8 @@ class Normal(Initializer):
 class Uniform(Initializer):
     """W ~ U[low, high).
 
+    Errors: SettingError when low is above high.
+
     >>> import backlit as bl
     >>> float(abs(bl.initializers.Uniform(-0.1, 0.1).draw(bl.random.key(0), (9,))).max()) <= 0.1
     True
@@ -86,13 +89,20 @@ class Uniform(Initializer):
     low: float = -0.05
     high: float = 0.05
 
+    def check(self) -> None:
+        if self.low > self.high:
+            raise SettingError([("low", f"expected at most high = {self.high:g}, got {self.low:g}; swap the two")])
+
     def draw(self, key: Array, shape: Shape) -> Array:
         return random.uniform(key, shape, self.low, self.high)
 
 
 @dataclass(frozen=True)
 class VarianceScaling(Initializer):
-    """Base of the initialisers that choose Var(W) = scale / fan; uniform limits are sqrt(3 scale / fan)."""
+    """Base of the initialisers that choose Var(W) from the fans: N(0, Var(W)), or U(-a, a) with a = sqrt(3 Var(W)).
+
+    Others: Keras' and JAX's "normal" forms cut the tails off at two standard deviations; torch's and these do not.
+    """
 
     abstract: ClassVar[bool] = True
     distribution: Literal["uniform", "normal"] = "normal"
@@ -181,7 +191,9 @@ class Orthogonal(Initializer):
         xp = key.__array_namespace__()
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = xp.linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns))))
-        q = q * xp.where(xp.linalg.diagonal(r) < 0, -1.0, 1.0)
+        # QR is unique only up to signs: fixed, every orthogonal matrix is equally likely, and the engines agree.
+        diagonal = xp.linalg.diagonal(r)
+        q = q * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))
         return xp.reshape(self.gain * (q if rows >= columns else q.T), shape)
 
 
@@ -189,7 +201,9 @@ class Orthogonal(Initializer):
 class FromFile(Initializer):
     """Values from a file: .npy, or the array called `name` in a .npz or .safetensors file: a pre-trained start.
 
-    Errors: DataError when the file or the array is missing; ShapeError when its shape is not the parameter's.
+    `name` may be left out when the file holds one array. Nothing in the file is ever unpickled or run.
+    Errors: DataError when the file or the array is missing or does not hold finite numbers; ShapeError when its shape
+    is not the parameter's.
 
     >>> import numpy as np, backlit as bl, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "W.npy")
@@ -203,8 +217,15 @@ class FromFile(Initializer):
 
     def draw(self, key: Array, shape: Shape) -> Array:
         array = _read(self.path, self.name)
+        where = f"{self.path}: {self.name}" if self.name else self.path
         if array.shape != tuple(shape):
-            raise ShapeError(f"{self.path} {self.name}: expected an array of shape {shape}, got {array.shape}")
+            text = f"expected an array of the parameter's shape {tuple(shape)}, got {array.shape}"
+            raise ShapeError(f"{where}: {text}; change the layer's units or choose another array")
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"{where}: expected numbers, got an array of {array.dtype}; save it as float32")
+        if not np.isfinite(array).all():
+            index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise DataError(f"{where}: expected finite numbers, got {array[index]} at {index}; use an older checkpoint")
         xp = key.__array_namespace__()
         return xp.asarray(array, dtype=xp.float32)
 
@@ -219,6 +240,7 @@ def fans(shape: Shape) -> tuple[float, float]:
 
 
 def _read(path: str, name: str) -> Any:
+    """The array of a file; DataError when there is none to be had."""
     try:
         if path.endswith(".npy"):
             return np.load(path, allow_pickle=False)
@@ -233,6 +255,9 @@ def _read(path: str, name: str) -> Any:
         raise DataError(f"{path}: no such file; FromFile needs a .npy, .npz or .safetensors file") from None
     except Exception as error:
         raise DataError(f"{path}: not a readable .npy, .npz or .safetensors file ({error})") from None
+    if not name and len(arrays) == 1:
+        return next(iter(arrays.values()))
     if name not in arrays:
-        raise DataError(f"{path}: expected an array called {name!r}, the file holds {', '.join(sorted(arrays))}")
+        asked = f"an array called {name!r}" if name else "the name of an array"
+        raise DataError(f"{path}: expected {asked}, got none; the file holds {', '.join(sorted(arrays)) or 'nothing'}")
     return arrays[name]

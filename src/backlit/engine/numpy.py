@@ -1,5 +1,6 @@
 """The NumPy engine: eager, every number can be looked at; for teaching, debugging and float64 gradient checks."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Callable
 
 import numpy as np
@@ -29,12 +30,41 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple
     return carry, tree.map(lambda *leaves: np.stack(leaves), *ys)
 
 
+def repeat(steps: Any, f: Callable[[Any, Any], Any], carry: Any, until: Callable[[Any], Any]) -> Any:
+    """carry = f(i, carry) for i = 0 .. steps - 1, while `until(carry)` holds; `steps` may be known only at run time."""
+    for i in range(int(steps)):
+        if not until(carry):
+            break
+        carry = f(i, carry)
+    return carry
+
+
+def branch(condition: Any, yes: Callable[[Any], Any], no: Callable[[Any], Any], value: Any) -> Any:
+    """yes(value) where `condition` (one truth value) holds, else no(value); both give the same shapes."""
+    return yes(value) if condition else no(value)
+
+
 def erf(x: Any) -> Any:
     """Error function, elementwise, in the dtype of `x`."""
     from scipy.special import erf
 
     xp = x.__array_namespace__()
     return xp.asarray(np.asarray(erf(np.asarray(x)), dtype=np.asarray(x).dtype))
+
+
+def prepare(fn: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], float]:
+    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took."""
+    return fn, 0.0
+
+
+def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
+    """The arrays of a tree on the devices: copied to each of `cores`, or split between them along `axis`."""
+    return tree.map(np.asarray, values)
+
+
+def width() -> int:
+    """How many devices a program can be spread over."""
+    return 1
 
 
 def barrier(x: Any) -> Any:
@@ -45,6 +75,11 @@ def barrier(x: Any) -> Any:
 def ready(x: Any) -> Any:
     """`x` once all its arrays are computed."""
     return x
+
+
+def double() -> AbstractContextManager[Any]:
+    """A context in which this engine keeps float64 (XLA otherwise rounds it to float32)."""
+    return nullcontext()
 
 
 def describe() -> dict[str, Any]:

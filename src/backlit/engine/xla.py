@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import time
+from contextlib import AbstractContextManager
 from typing import Any, Callable
 
 from backlit.engine import devices
@@ -32,9 +34,44 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple
     return jax.lax.scan(f, carry, xs)
 
 
+def repeat(steps: Any, f: Callable[[Any, Any], Any], carry: Any, until: Callable[[Any], Any]) -> Any:
+    """carry = f(i, carry) for i = 0 .. steps - 1, while `until(carry)` holds; `steps` may be known only at run time."""
+    return jax.lax.while_loop(
+        lambda at: (at[0] < steps) & until(at[1]),
+        lambda at: (at[0] + 1, f(at[0], at[1])),
+        (jnp.asarray(0, jnp.int32), carry),
+    )[1]
+
+
+def branch(condition: Any, yes: Callable[[Any], Any], no: Callable[[Any], Any], value: Any) -> Any:
+    """yes(value) where `condition` (one truth value) holds, else no(value); both give the same shapes."""
+    return jax.lax.cond(condition, yes, no, value)
+
+
 def erf(x: Any) -> Any:
     """Error function, elementwise, in the dtype of `x`."""
     return jax.lax.erf(x)
+
+
+def prepare(fn: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], float]:
+    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took."""
+    start = time.perf_counter()
+    compiled = jax.jit(fn).lower(*args).compile()
+    return compiled, time.perf_counter() - start
+
+
+def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
+    """The arrays of a tree on the devices: copied to each of `cores`, or split between them along `axis`."""
+    if cores == 1:
+        return jax.device_put(values, jax.devices()[0])
+    mesh = jax.make_mesh((cores,), ("data",), devices=jax.devices()[:cores])
+    spec = jax.sharding.PartitionSpec(*[None] * (axis or 0), *([] if axis is None else ["data"]))
+    return jax.device_put(values, jax.sharding.NamedSharding(mesh, spec))
+
+
+def width() -> int:
+    """How many devices a program can be spread over."""
+    return len(jax.devices())
 
 
 def barrier(x: Any) -> Any:
@@ -45,6 +82,12 @@ def barrier(x: Any) -> Any:
 def ready(x: Any) -> Any:
     """`x` once all its arrays are computed."""
     return jax.block_until_ready(x)
+
+
+def double() -> AbstractContextManager[Any]:
+    """A context in which this engine keeps float64 (XLA otherwise rounds it to float32)."""
+    context: AbstractContextManager[Any] = jax.enable_x64(True)
+    return context
 
 
 def describe() -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Where data comes from. A source is a few settings; `load` gives the rows."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from backlit.data.dataset import Dataset
+from backlit.data.targets import rows, targets
+from backlit.errors import BacklitError, SettingError, received
+from backlit.settings import Settings, build
+
+
+@dataclass(frozen=True)
+class Source(Settings):
+    """Base of all that data is loaded from. In a file: its name, or a mapping with `type` and the settings."""
+
+    abstract: ClassVar[bool] = True
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """The rows, checked; DataError with the file, row and column when they cannot be used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays(Source):
+    """Arrays or lists at hand, in Python only: an experiment that is written to a file names a file of data instead.
+
+    x (N, ...): uint8 stays, all else becomes float32. y: text, truth values and integers are labels, floats are numbers
+    to predict. With `classes`, labels are 0..K-1 or the names.
+    Errors: DataError for NaN, infinite numbers, text in x, labels outside 0..K-1, lengths that differ.
+
+    >>> from backlit.data import Arrays
+    >>> data = Arrays([[0, 1], [2, 3], [4, 5]], ["cat", "dog", "cat"]).load()
+    >>> data.x.shape, data.y.tolist(), data.classes
+    ((3, 2), [0, 1, 0], ('cat', 'dog'))
+    """
+
+    x: Any
+    y: Any
+    classes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    name: str = "arrays"
+
+    def load(self) -> Dataset:
+        y, classes = targets(self.y, names=self.classes)
+        return Dataset(rows(self.x), y, classes, self.features, name=self.name).checked()
+
+    def to_plain(self) -> dict[str, Any]:
+        text = "arrays in memory cannot be written to a file: save them with numpy.savez('data.npz', x=x, y=y)"
+        raise BacklitError(f"{text} and use the source Npz('data.npz')")
+
+
+def load_dataset(value: Any) -> Dataset:
+    """The data set behind a Dataset, a Source, a name, a mapping with `type`, or a pair (x, y) of arrays or lists.
+
+    >>> from backlit.data import load_dataset
+    >>> len(load_dataset("iris")), load_dataset(([[1.0], [2.0]], [0.5, 0.7])).task
+    (150, 'regression')
+    """
+    if isinstance(value, Dataset):
+        return value.checked()
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise SettingError([("data", f"expected a pair (x, y), got {len(value)} things")])
+        return Arrays(*value).load()
+    if not isinstance(value, str | dict | Source):
+        hint = "a Dataset, a Source, a name such as 'digits', a mapping with 'type', or a pair (x, y)"
+        raise SettingError([("data", f"expected {hint}, got {received(value, 40)}")])
+    return build(Source, value).load()  # type: ignore[type-abstract]
+
+
+def names_of(count: int) -> tuple[str, ...]:
+    """Class names '0', '1', ... of labels that have no other."""
+    return tuple(str(i) for i in range(count))
+
+
+def single(array: Any) -> np.ndarray:
+    """float32."""
+    return np.asarray(array, dtype=np.float32)

@@ -1,0 +1,119 @@
+"""One data set into training, validation and test part."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from backlit.data.dataset import Dataset
+from backlit.engine import random
+from backlit.errors import DataError, SettingError
+from backlit.settings import Fraction, Settings
+
+
+class Parts(NamedTuple):
+    """Training, validation and test part; the last two may be empty when their fraction is 0."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+@dataclass(frozen=True)
+class Split(Settings):
+    """Fractions of all rows for validation and test, the rest is for training.
+
+    stratify   every part has the classes in the proportions of the whole, exact to a row (largest remainders); each
+               class keeps at least one row for training
+    shuffle    draw the rows from the seed; without, training comes first, then validation, then test (time series)
+
+    A source with a fixed test part keeps it: `test` is then not used, and `validation` is a fraction of the rest.
+    Errors: DataError when a part comes out empty, or the training part has one class only or lacks one.
+
+    >>> from backlit.data import Iris, Split
+    >>> parts = Split(validation=0.2, test=0.2).apply(Iris().load(), seed=0)
+    >>> [len(part) for part in parts], [sorted(set(part.y.tolist())) for part in parts]
+    ([90, 30, 30], [[0, 1, 2], [0, 1, 2], [0, 1, 2]])
+    """
+
+    validation: Fraction = 0.15
+    test: Fraction = 0.15
+    stratify: bool = True
+    shuffle: bool = True
+
+    def check(self) -> None:
+        if self.validation + self.test >= 1:
+            text = f"expected validation + test below 1, got {self.validation} + {self.test}; training needs rows too"
+            raise SettingError([("validation", text)])
+
+    def apply(self, dataset: Dataset, seed: int) -> Parts:
+        """The three parts, a pure function of the rows' number, the labels and the seed."""
+        n = len(dataset)
+        fraction = 0.0 if dataset.test is not None else self.test
+        sizes = tuple(_size(name, f, n) for name, f in (("validation", self.validation), ("test", fraction)))
+        if sum(sizes) >= n:
+            parts = 1 + (sizes[0] > 0) + (sizes[1] > 0)
+            raise DataError(f"split: expected at least one row for each of the {parts} parts, got {n} rows in all")
+        order = np.arange(n)
+        if self.shuffle:
+            order = random.permutation(random.fold(random.key(seed), "split"), n)
+        part = self._assign(dataset, order, *sizes)
+        train, validation, test = (dataset.take(order[part == i]) for i in range(3))
+        _trainable(train)
+        return Parts(train, validation, dataset.test if dataset.test is not None else test)
+
+    def _assign(self, dataset: Dataset, order: np.ndarray, validation: int, test: int) -> np.ndarray:
+        """0, 1 or 2 for each row of `order`."""
+        groups = dataset.y[order] if self.stratify and dataset.classes else np.zeros(len(order), dtype=np.int32)
+        counts = np.bincount(groups, minlength=len(dataset.classes) if self.stratify else 1)
+        in_test = apportion(test, counts)
+        in_validation = apportion(validation, counts - in_test)
+        first = np.argsort(groups, kind="stable")  # rows of one class side by side, in the order drawn
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[first] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        from_end = counts[groups] - rank  # 1 for the last row of its class
+        return np.where(from_end <= in_test[groups], 2, from_end <= (in_test + in_validation)[groups])
+
+
+def apportion(total: int, counts: np.ndarray) -> np.ndarray:
+    """Shares of `total` in proportion to `counts`, whole, by largest remainders, and below the count of each class.
+
+    >>> from backlit.data.splits import apportion
+    >>> import numpy as np
+    >>> apportion(10, np.array([50, 33, 17])).tolist()
+    [5, 3, 2]
+    """
+    exact = total * counts / counts.sum()
+    shares: np.ndarray = np.floor(exact).astype(np.int64)
+    while shares.sum() < total:
+        room = shares < counts - 1
+        if not room.any():
+            found = f"{int(counts.sum())} rows in {int((counts > 0).sum())} classes"
+            text = f"expected a row of each class for training and {total} rows to spare, got {found}"
+            raise DataError(f"split: {text}; use a smaller fraction or more rows")
+        best = np.argmax(np.where(room, exact - shares, -np.inf))
+        shares[best] += 1
+    return shares
+
+
+def _size(name: str, fraction: float, n: int) -> int:
+    size = math.floor(fraction * n + 0.5)
+    if fraction > 0 and size == 0:
+        text = f"expected at least one row, got none of {n} at a fraction of {fraction}"
+        raise DataError(f"split.{name}: {text}; use a larger fraction, or 0 to go without")
+    return size
+
+
+def _trainable(train: Dataset) -> None:
+    if not train.classes:
+        return
+    counts = np.bincount(train.y, minlength=len(train.classes))
+    if (counts > 0).sum() < 2:
+        name = train.classes[int(np.argmax(counts))]
+        text = f"expected rows of at least two classes, got {len(train)} rows of {name!r} only"
+        raise DataError(f"split: training part: {text}; shuffle or stratify the split, or add rows of other classes")
+    if (counts == 0).any():
+        name = train.classes[int(np.argmin(counts))]
+        text = f"expected rows of all {len(counts)} classes, got none of {name!r}"
+        raise DataError(f"split: training part: {text}; stratify the split, add rows or leave the class out")

@@ -1,0 +1,189 @@
+"""The report page of a run: its parts in order, and the figures and tables that need the tested rows."""
+
+from base64 import b64encode
+from importlib.resources import files as resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backlit import __version__
+from backlit.evaluation import calibration, confusion, decide, labels, per_class, roc
+from backlit.evaluation.metrics import Array
+from backlit.report import mistakes, sections
+from backlit.report.html import Html, number, table, tag
+from backlit.report.mistakes import Mistake
+from backlit.report.record import Record, Tested
+
+if TYPE_CHECKING:
+    from backlit.report.canvas import Picture
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Told to the browser: this page loads nothing and runs nothing."""
+
+_CELLS = 8
+"""A table of mistakes shows the features themselves when there are no more than this."""
+
+
+class Page:
+    """The page in the making; `files` holds the PNG files by name once `html` was called."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.files: dict[str, bytes] = {}
+
+    def html(self) -> str:
+        record = self.record
+        parts: list[tuple[str, str, Html]] = [("result", "Result", sections.result(record))]
+        if record.findings:
+            parts.append(("findings", "Findings", sections.findings(record)))
+        parts.append(("learning", "Learning", self.learning()))
+        if record.test is not None and record.task == "regression":
+            parts.append(("values", "Predictions", self.values(record.test)))
+            parts.append(("mistakes", "Largest errors", self.largest_errors(record.test)))
+        elif record.test is not None:
+            parts.append(("classes", "Classes", self.classes(record.test)))
+            parts.append(("mistakes", "Worst mistakes", self.mistakes(record.test)))
+        parts.append(("settings", "Settings", sections.settings(record)))
+        parts.append(("environment", "Environment", sections.environment(record)))
+        links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in parts]
+        body = [tag("section", tag("h2", title, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title")
+                for name, title, content in parts]  # fmt: skip
+        head = tag(
+            "head",
+            tag("meta", charset="utf-8"),
+            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+            tag("meta", name="color-scheme", content="light dark"),
+            tag("title", f"{record.name} · Backlit report"),
+            tag("style", Html((resources("backlit.report") / "page.css").read_text(encoding="utf-8"))),
+        )
+        shown = tag(
+            "body",
+            tag("a", "Skip to the result", href="#result", class_="skip"),
+            tag("header", sections.heading(record), sections.notes(record),
+                tag("nav", tag("ul", *links), aria_label="Parts of this report")),
+            tag("main", *body),
+            tag("footer", tag("p", f"Made by Backlit {__version__} from {record.directory.name}.")),
+        )  # fmt: skip
+        return "<!DOCTYPE html>\n" + tag("html", head, shown, lang="en") + "\n"
+
+    def learning(self) -> Html:
+        """The curves, or that no epoch was finished."""
+        from backlit.report import curves
+
+        made = curves.pictures(self.record.history, self.record.result.get("best_epoch"))
+        return self.figures(made) if made else sections.nothing("No epoch was finished, so there is no curve to draw.")
+
+    def classes(self, tested: Tested) -> Html:
+        """Per-class table, confusion matrix, ROC, calibration."""
+        from backlit.report import classes
+
+        task = self.record.task
+        count = 2 if task == "binary" else tested.output.shape[-1]
+        names = self.record.classes(count)
+        true, said = labels(task, tested.output, tested.target), decide(task, tested.output)
+        if task != "multilabel":
+            true, said = true.reshape(-1), said.reshape(-1)
+        areas, made = roc(task, np.nan_to_num(tested.output), tested.target), []
+        if task != "multilabel":
+            counts = confusion(true, said, count)
+            made.append(classes.confusion_picture(counts, names))
+        if areas:
+            made.append(classes.roc_picture(areas, names))
+        if task != "multilabel":
+            made.append(classes.calibration_picture(calibration(task, np.nan_to_num(tested.output), tested.target)))
+        scores = per_class(true, said, count)
+        rows = [
+            [name, *(number(float(column[k]), 3) for column in scores[:3]),
+             number(areas[k].area if k in areas else None), number(int(scores.support[k]))]
+            for k, name in enumerate(names)
+        ]  # fmt: skip
+        rows.append(["mean", *(number(float(column.mean()), 3) for column in scores[:3]),
+                     number(float(np.mean([a.area for a in areas.values()])) if areas else None),
+                     number(int(scores.support.sum()))])  # fmt: skip
+        columns = ["class", "precision", "recall", "F1", "ROC area", "rows"]
+        listed = table("Precision, recall and F1 of each class", columns, rows)
+        if task != "multilabel" and (pairs := classes.mistaken(counts)[:10]):
+            often = [[f"{names[i]} taken for {names[j]}", number(n), number(n / max(1, counts[i].sum()), 3)]
+                     for (i, j), n in pairs]  # fmt: skip
+            listed = tag("div", listed, table("Most frequent mistakes", ["mistake", "rows", "share of class"], often),
+                         class_="pair")  # fmt: skip
+        return Html(listed + self.figures(made))
+
+    def mistakes(self, tested: Tested) -> Html:
+        """The surest mistakes, as pictures where rows are images and as a table otherwise."""
+        task = self.record.task
+        count = 2 if task == "binary" else tested.output.shape[-1]
+        worst, total = mistakes.worst(task, tested, self.record.classes(count))
+        if not worst:
+            return sections.nothing("None: every test row was decided right.")
+        of = tested.target.size if task != "multilabel" and tested.output.ndim > 2 else len(tested.output)
+        said = tag("p", f"{number(total)} of {number(of)} are wrong; the {len(worst)} in which the net was surest, "
+                        "the worst first.", class_="quiet")  # fmt: skip
+        images = mistakes.images(self.record)
+        if images is None:
+            return Html(said + self.mistakes_table(worst, tested))
+        return Html(said + tag("div", *(self.face(one, images[one.place]) for one in worst), class_="faces"))
+
+    def face(self, one: Mistake, image: Array) -> Html:
+        png = mistakes.image_png(image)
+        self.files[f"mistake_{len([n for n in self.files if n.startswith('mistake_')]) + 1:02d}.png"] = png
+        told = f"Row {one.row}: true {one.true}, predicted {one.predicted}, {one.confidence:.0%} sure"
+        caption = tag("figcaption", tag("b", f"{one.true} → {one.predicted}"), tag("br"),
+                      f"{one.confidence:.0%} sure, row {one.row}")  # fmt: skip
+        return tag("figure", tag("img", src=_data(png), alt=told), caption)
+
+    def mistakes_table(self, worst: list[Mistake], tested: Tested) -> Html:
+        x, features = _cells(tested, self.record.features)
+        rows = [[one.row, one.true, one.predicted, f"{one.confidence:.1%}", *(number(float(v)) for v in x[one.place])]
+                for one in worst]  # fmt: skip
+        return table("Worst mistakes", ["row", "true", "predicted", "sure", *features], rows)
+
+    def values(self, tested: Tested) -> Html:
+        """Predicted against true, residuals."""
+        from backlit.report import values
+
+        return self.figures(values.pictures(tested.output, tested.target))
+
+    def largest_errors(self, tested: Tested) -> Html:
+        from backlit.report.values import flat
+
+        y, t = flat(tested.output), flat(tested.target)
+        error = y - t
+        size = np.nan_to_num(np.abs(error), nan=np.inf)
+        worst = np.argsort(-size.max(axis=1), kind="stable")[:12]
+        k = size.argmax(axis=1)  # the worst output of each row
+        x, features = _cells(tested, self.record.features)
+        rows = [[str(tested.index[i]), number(float(t[i, k[i]])), number(float(y[i, k[i]])),
+                 number(float(error[i, k[i]])), *(number(float(v)) for v in x[i])] for i in worst]  # fmt: skip
+        return table("Largest errors", ["row", "true", "predicted", "error", *features], rows)
+
+    def figures(self, made: "list[Picture]") -> Html:
+        return tag("div", *(self.figure(picture) for picture in made), class_="figures")
+
+    def figure(self, picture: "Picture") -> Html:
+        """A figure for light and for dark screens; the light one is also kept as a file."""
+        from backlit.report.canvas import DARK, LIGHT, png
+
+        light, dark = png(picture.draw(LIGHT)), png(picture.draw(DARK))
+        self.files[f"{picture.name}.png"] = light
+        width, height = (int.from_bytes(light[at : at + 4], "big") for at in (16, 20))  # from the PNG's first chunk
+        image = tag(
+            "picture",
+            tag("source", srcset=_data(dark), media="(prefers-color-scheme: dark)"),
+            tag("img", src=_data(light), alt=picture.alt, width=width, height=height),
+        )
+        return tag("figure", image, tag("figcaption", picture.caption) if picture.caption else Html(""))
+
+
+def _cells(tested: Tested, features: list[str]) -> tuple[Array, list[str]]:
+    """The features of each row and their names, when they are few numbers; otherwise no columns."""
+    x = tested.x
+    if x is None or x.dtype.kind not in "uifb" or x[0].size > _CELLS:
+        return np.empty((len(tested.output), 0)), []
+    x = x.reshape(len(x), -1)
+    return x, [features[k] if k < len(features) else f"x{k}" for k in range(x.shape[1])]
+
+
+def _data(png: bytes) -> str:
+    return "data:image/png;base64," + b64encode(png).decode("ascii")

@@ -1,0 +1,261 @@
+"""The training loop: chunks of compiled steps, and between them progress, checkpoints and signals.
+
+Nothing here computes a gradient or decides when to stop (program.py does), nothing there touches a file or a clock.
+"""
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from backlit import engine as engines
+from backlit.config import Experiment
+from backlit.data import Dataset
+from backlit.engine import random, tree
+from backlit.errors import NonFiniteError
+from backlit.optim import at
+from backlit.training import layout
+from backlit.training.blame import blame
+from backlit.training.directory import RunDirectory
+from backlit.training.evaluate import Evaluator, blocks
+from backlit.training.events import EpochEnded, Finished, Listener, Notice, Progress, Started, silent
+from backlit.training.interrupt import Asked, Interrupted, politely
+from backlit.training.keeper import Keeper
+from backlit.training.program import Carry, Feed, Record, Sums, program
+from backlit.training.run import Run
+from backlit.training.setup import Setup, setup
+
+CHUNK_SECONDS = 1.0
+"""How long a chunk should take: short enough to answer a signal, long enough that the host costs nothing."""
+
+CHUNK_STEPS = 4096
+"""Short epochs are joined up to about this many steps a chunk."""
+
+
+def fit(
+    experiment: Experiment,
+    dataset: Dataset | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
+    listener: Listener = silent,
+    since: float | None = None,
+) -> Run:
+    """Train an experiment and return its run; with a directory, everything is stored there and can be resumed.
+
+    `dataset` stands in for the experiment's source; `since` is when the process began (time.time()).
+    Errors: SettingError, ShapeError, DataError before the first step; NonFiniteError and Interrupted after saving.
+    """
+    clock = Clock(time.time() if since is None else since)
+    place = RunDirectory(directory) if directory is not None else None
+    if place:
+        place.check(experiment, resume)
+    ready = setup(experiment, dataset)
+    going_on = place.create(experiment, ready.parts.train) if place else False
+    training = Training(ready, engines.get(experiment.engine), place, listener, clock)
+    with politely() as asked:
+        return training.run(going_on, asked)
+
+
+@dataclass
+class Clock:
+    """Where the seconds went; `before` were spent by the runs that this one goes on with."""
+
+    since: float
+    startup: float = 0.0
+    compile: float = 0.0
+    train: float = 0.0
+    before: float = 0.0
+    steps: int = 0
+
+
+@dataclass
+class Training:
+    """One training in progress: the only object that changes, and only between chunks."""
+
+    setup: Setup
+    engine: ModuleType
+    directory: RunDirectory | None
+    listener: Listener
+    clock: Clock
+    history: list[dict[str, Any]] = field(default_factory=list)
+    cores: int = 1
+    layout: str = ""
+    pace: float = 0.0
+    placed: dict[int, Any] = field(default_factory=dict)
+
+    def run(self, going_on: bool, asked: Asked) -> Run:
+        """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
+        experiment = self.setup.experiment
+        self.program = program(experiment, self.setup.params, self.setup.steps)
+        self.keeper = Keeper(experiment.checkpoint, self.directory, self.setup, self.listener)
+        carry = self.program.start(self.setup.params, self.setup.state, np)
+        if going_on:
+            carry, self.history, self.clock.before = self.keeper.resumed(carry)
+        self.clock.startup = time.time() - self.clock.since
+        self._compile(carry, going_on)
+        self._begin(int(carry.moving.step))
+        carry = self.engine.place(carry, self.cores)
+        feed, known = None, -1
+        while (step := int(carry.moving.step)) < self.setup.steps and not bool(carry.watch.stop):
+            epoch = step // self.setup.steps_per_epoch
+            if not known <= epoch < known + self.joined or feed is None:
+                feed, known = self._feed(epoch, self.cores), epoch
+            carry = self._chunk(carry, feed, known, asked)
+        return self._finish(carry)
+
+    @property
+    def joined(self) -> int:
+        """How many epochs one chunk may span."""
+        size = self.setup.steps_per_epoch
+        return max(1, min(CHUNK_STEPS // size, self.setup.experiment.epochs))
+
+    def _compile(self, carry: Carry, going_on: bool) -> None:
+        """Choose the layout and compile the chunk for it."""
+        setup, programs = self.setup, {}
+
+        def trial(cores: int, steps: int) -> float:
+            placed = self.engine.place(carry, cores)
+            feed = self._feed(int(carry.moving.step) // setup.steps_per_epoch % setup.experiment.epochs, cores)
+            if cores not in programs:
+                chunk = partial(self.program.chunk, self.engine)
+                programs[cores], seconds = self.engine.prepare(chunk, placed, feed, self._number(1, cores))
+                self.clock.compile += seconds
+            count = self._number(min(steps, setup.steps_per_epoch - int(carry.moving.step) % setup.steps_per_epoch), cores)
+            return layout.clock(lambda: programs[cores](placed, feed, count), self.engine)
+
+        recorded = self.directory.read("environment.json").get("devices_used") if going_on and self.directory else None
+        if recorded:
+            self.cores, self.layout = min(int(recorded), self.engine.width()), "as this run was started"
+            if self.cores != recorded:
+                text = f"this run was started on {recorded} devices, here are {self.engine.width()}"
+                self.listener(Notice(f"{text}: its numbers may differ in the last bits"))
+        else:
+            self.cores, self.layout = layout.choose(setup.experiment, self.engine, setup.steps, setup.row, trial)
+        if self.cores not in programs:
+            self.pace = trial(self.cores, 1)
+        self.chunk = programs[self.cores]
+        if self.directory and not recorded:
+            self.directory.environment(self.engine.describe(), self.layout, self.cores)
+
+    def _chunk(self, carry: Carry, feed: Feed, known: int, asked: Asked) -> Carry:
+        """One call of the compiled program and what follows from it."""
+        size, step = self.setup.steps_per_epoch, int(carry.moving.step)
+        left = (known + self.joined) * size
+        steps = min(self._chunk_length(), self.setup.steps - step, left - step, self.keeper.due_in(step, size))
+        began = time.perf_counter()
+        after, record = self.engine.ready(self.chunk(carry, feed, self._number(steps, self.cores)))
+        seconds = time.perf_counter() - began
+        if not bool(after.moving.finite):
+            self._blame(carry, after, feed, known)
+        done = int(after.moving.step) - step
+        self.pace = seconds / done
+        self._record(record, step, int(after.moving.step), known, seconds)
+        self.clock.train += seconds
+        self.clock.steps += done
+        self._progress(after, seconds)
+        ended = int(after.moving.step) == self.setup.steps or bool(after.watch.stop)
+        seconds_so_far = self.clock.before + self.clock.train
+        self.keeper.save(after, len(self.history), seconds_so_far, self.cores, force=ended or bool(asked.number))
+        if asked.number and not ended:
+            where = f"saved in {self.directory.path}; go on with --resume" if self.directory else "nothing was stored"
+            raise Interrupted(asked.number, int(after.moving.step), where)
+        return after
+
+    def _record(self, record: Record, before: int, after: int, known: int, seconds: float) -> None:
+        """A line of history for each epoch that has ended in this chunk."""
+        size = self.setup.steps_per_epoch
+        columns: Record = tree.map(np.asarray, record)
+        for epoch in range(before // size, after // size):
+            row = tree.map(lambda column, i=epoch - known: float(column[i]), columns)
+            step = (epoch + 1) * size
+            at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
+            line = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
+            line["lr"] = float(at(self.setup.experiment.optimizer.over(self.setup.steps).lr, step - 1)) * row.lr_scale
+            line |= self._means(row.train)
+            if row.held_out.rows:
+                line["validation"] = self._means(row.held_out)
+            self.history.append(line)
+            if self.directory:
+                self.directory.append(line)
+            self.listener(EpochEnded(line))
+
+    def _means(self, sums: Sums) -> dict[str, float]:
+        score = float(sums.score) / max(float(sums.rows), 1.0)
+        named = {"rmse": score**0.5} if self.setup.experiment.loss.task == "regression" else {"accuracy": score}
+        return {"loss": float(sums.loss) / max(float(sums.rows), 1.0), **named}
+
+    def _progress(self, carry: Carry, seconds: float) -> None:
+        step, size = int(carry.moving.step), self.setup.steps_per_epoch
+        now = self._means(carry.moving.sums) if step % size else self.history[-1]
+        score = now.get("accuracy")
+        self.listener(Progress(step, (step - 1) // size + 1, now["loss"], score, 1 / self.pace))
+
+    def _finish(self, carry: Carry) -> Run:
+        setup, watch = self.setup, carry.watch
+        params, state = carry.best or (carry.moving.params, carry.moving.state)
+        evaluator = Evaluator(self.program, self.engine, setup.prepared, max(len(setup.parts.test), 1))
+        result: dict[str, Any] = {
+            "test": {},
+            "best_epoch": int(watch.best_epoch) or len(self.history),
+            "stopped": "early" if bool(watch.stop) else "finished",
+        }
+        params, state = tree.map(np.asarray, params), tree.map(np.asarray, state)
+        place = self.directory.path if self.directory else None
+        run = Run(setup.experiment, params, state, setup.prepared, setup.target_prepared, setup.facts(),
+                  self.history, result, place)  # fmt: skip
+        if len(setup.parts.test):
+            outputs = run.raw(evaluator, setup.parts.test.x)
+            result["test"] = run.measured(outputs, setup.parts.test)
+            run.store_test(setup.parts.test, outputs)
+        self.clock.compile += evaluator.compile_seconds
+        result["seconds"] = {
+            "startup": round(self.clock.startup, 3),
+            "compile": round(self.clock.compile, 3),
+            "train": round(self.clock.train, 3),
+            "total": round(time.time() - self.clock.since, 3),
+        }
+        result["steps_per_second"] = round(self.clock.steps / self.clock.train, 1) if self.clock.train else 0.0
+        result["parameters"] = tree.size(setup.params)
+        result["layout"] = self.layout
+        if self.directory:
+            self.directory.write("result.json", result)
+        self.listener(Finished(result))
+        return run
+
+    def _begin(self, step: int) -> None:
+        rows = {name: len(part) for name, part in self.setup.parts._asdict().items()}
+        name = self.setup.experiment.name or self.setup.parts.train.name
+        size = tree.size(self.setup.params)
+        self.listener(Started(name, size, rows, self.setup.steps, self.setup.steps_per_epoch, step, self.layout))
+        if self.directory:
+            self.directory.write("data.json", self.setup.facts())
+
+    def _blame(self, carry: Carry, after: Carry, feed: Feed, known: int) -> None:
+        """Repeat the chunk up to the step before the bad one, then that step on the NumPy engine."""
+        good = int(after.moving.step) - int(carry.moving.step) - 1
+        before = self.chunk(carry, feed, self._number(good, self.cores))[0] if good else carry
+        text = blame(self.program, before.moving, feed, known, self.setup.steps_per_epoch)
+        raise NonFiniteError(text + self.keeper.kept())
+
+    def _feed(self, epoch: int, cores: int) -> Feed:
+        """The order of the epochs from `epoch` on, and the rows they read; rows are placed once a layout."""
+        place = self.engine.place
+        if cores not in self.placed:
+            parts, setup = self.setup.parts, self.setup
+            key = random.fold(random.key(setup.experiment.seed), "step")
+            held_out = blocks(parts.validation) if len(parts.validation) else None
+            rows = (parts.train.x, parts.train.y, setup.prepared, setup.target_prepared, key)
+            self.placed[cores] = (*place(rows, cores), place(held_out, cores, 1))
+        x, y, prepared, target_prepared, key, held_out = self.placed[cores]
+        indices, weight = place(self.setup.order(epoch, self.joined), cores, 2)
+        return Feed(x, y, held_out, prepared, target_prepared, indices, weight, self._number(epoch, cores), key)
+
+    def _number(self, value: int, cores: int) -> Any:
+        return self.engine.place(np.asarray(value, np.int32), cores)
+
+    def _chunk_length(self) -> int:
+        return max(1, int(CHUNK_SECONDS / self.pace)) if self.pace else 8

@@ -1,0 +1,168 @@
+"""A finished (or interrupted) training: its numbers, its net, and what one does with them."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backlit import engine as engines
+from backlit.config import Experiment
+from backlit.data import Dataset, apply_all, invert_all
+from backlit.engine import random
+from backlit.errors import BacklitError, CheckpointError, DataError
+from backlit.evaluation.metrics import decide, measure, probabilities
+from backlit.initializers import Initializer, Zeros
+from backlit.layers import Composite
+from backlit.protocol import Context, Layer, Tree
+from backlit.training import checkpoint
+from backlit.training.directory import RunDirectory
+from backlit.training.evaluate import Evaluator
+from backlit.training.program import Program
+
+LARGEST_ROWS = 64 * 2**20
+"""Bytes of test rows up to which they are stored beside the outputs, for the pictures of the report."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training leaves behind; `open_run` reads one from its directory.
+
+    history    one dict an epoch: epoch, step, seconds, lr, loss, accuracy or rmse, validation
+    result     test metrics, seconds (startup, compile, train, total), steps per second, why it stopped
+    params     the trained parameters (the best epoch's where there is a validation part), state likewise
+    """
+
+    experiment: Experiment
+    params: Tree
+    state: Tree
+    prepared: Tree
+    target_prepared: Tree
+    facts: dict[str, Any]
+    history: list[dict[str, Any]]
+    result: dict[str, Any]
+    directory: Path | None = None
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def outputs(self, x: Any) -> np.ndarray:
+        """(N, ...) outputs of the net for raw rows x (N, ...): logits, or values in the units of the targets."""
+        x = self.rows(x)
+        rows = max(1, len(x))
+        evaluate = self._cache.get("evaluator")
+        if evaluate is None or evaluate.block < min(rows, 256):
+            engine = engines.get(self.experiment.engine)
+            program = Program(self.experiment, self.experiment.optimizer)
+            evaluate = self._cache["evaluator"] = Evaluator(program, engine, self.prepared, rows)
+        return self.raw(evaluate, x)
+
+    def raw(self, evaluate: Evaluator, x: np.ndarray) -> np.ndarray:
+        """As `outputs`, by a given evaluator, for rows that need no check."""
+        if "placed" not in self._cache:
+            self._cache["placed"] = evaluate.engine.place((self.params, self.state))
+        outputs = evaluate.outputs(*self._cache["placed"], x)
+        return np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, outputs))
+
+    def predict(self, x: Any) -> np.ndarray:
+        """(N,) class names (or numbers where classes have none), or (N, ...) values, for raw rows x."""
+        found = decide(self.experiment.loss.task, self.outputs(x))
+        classes = self.facts.get("classes")
+        return np.asarray(classes)[found.astype(int)] if classes and found.ndim == 1 else found
+
+    def probabilities(self, x: Any) -> np.ndarray:
+        """(N, K) probability of each class for raw rows x."""
+        return probabilities(self.experiment.loss.task, self.outputs(x))
+
+    def evaluate(self, dataset: Dataset) -> dict[str, float]:
+        """Loss and metrics on rows with targets, each row counted once."""
+        return self.measured(self.outputs(dataset.x), dataset)
+
+    def measured(self, outputs: np.ndarray, dataset: Dataset) -> dict[str, float]:
+        """Loss and metrics of outputs in the units of the targets."""
+        steps, y, target = self.experiment.target_preprocessing, outputs, dataset.y
+        if steps:
+            y, target = (apply_all(steps, self.target_prepared, a) for a in (y, target))
+        value = float(self.experiment.loss(np.asarray(y, np.float64), target)[0])
+        return {"loss": value, **measure(self.experiment.loss.task, outputs, dataset.y)}
+
+    def monte_carlo(self, x: Any, draws: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the predicted probabilities (or values) over `draws` passes with dropout on.
+
+        The spread tells how sure the net is. Source: Gal, Ghahramani 2016, https://arxiv.org/abs/1506.02142
+        """
+        x = apply_all(self.experiment.preprocessing, self.prepared, self.rows(x))
+        passes = []
+        for key in random.split(random.key(seed), draws):
+            # train=True would also use batch statistics; a pass that draws is what dropout asks for.
+            y = self.experiment.net.forward(self.params, self.state, x, Context(train=True, root=key))[0]
+            y = np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, y))
+            task = self.experiment.loss.task
+            passes.append(y if task == "regression" else probabilities(task, y))
+        return np.mean(passes, axis=0), np.std(passes, axis=0)
+
+    def rows(self, x: Any) -> np.ndarray:
+        """Rows as the net was trained on, or DataError."""
+        x = np.asarray(x)
+        shape = tuple(self.facts["shape"])
+        if x.ndim == 0 or int(np.prod(x.shape[1:])) != int(np.prod(shape)):
+            raise DataError(f"rows: expected shape (N, {', '.join(map(str, shape))}), got {x.shape}")
+        if x.dtype.kind not in "fiub":
+            raise DataError(f"rows: expected numbers, got {x.dtype}")
+        x = x.reshape(-1, *shape).astype(self.facts["dtype"])
+        bad = np.argwhere(~np.isfinite(x)) if x.dtype.kind == "f" else []
+        if len(bad):
+            raise DataError(f"row {bad[0][0]}, column {bad[0][1:].tolist()}: expected a finite number, got {x[tuple(bad[0])]}")
+        return x
+
+    def report(self) -> Path:
+        """Write the report of this run; the path of its page."""
+        if self.directory is None:
+            raise BacklitError("this run has no directory to write a report to; train with directory='runs/name'")
+        from backlit.report import write_report
+
+        return write_report(self.directory)
+
+    def store_test(self, test: Dataset, outputs: np.ndarray | None) -> None:
+        """test.npz: outputs and targets of the test rows, and the rows themselves when they are not large."""
+        if self.directory is None or outputs is None:
+            return
+        arrays = {"index": np.arange(len(test)), "target": test.y, "output": outputs}
+        if test.x.nbytes <= LARGEST_ROWS:
+            arrays["x"] = test.x
+        np.savez(self.directory / "test.npz", **arrays)  # type: ignore[arg-type]
+
+
+def open_run(path: str | Path) -> Run:
+    """The run stored in a directory, with the parameters of its best epoch so far.
+
+    Errors: BacklitError when it is no run directory, CheckpointError when no good checkpoint is left.
+    """
+    place = RunDirectory(path)
+    experiment, facts = place.experiment(), place.read("data.json")
+    passed_over: list[str] = []
+    found = checkpoint.newest(place.checkpoints, passed_over.append)
+    if found is None or not facts:
+        sentences = [f"{path}: expected a checkpoint to read, found none that is good; train first", *passed_over]
+        raise CheckpointError("; ".join(sentences))
+    _, params, state = blank(experiment.net).init(random.key(0), tuple(facts["row"]))
+    if any(name.startswith("carry.best.") for name in found.arrays):
+        params, state = checkpoint.restore((params, state), found.arrays, "carry.best")
+    else:
+        params = checkpoint.restore(params, found.arrays, "carry.moving.params")
+        state = checkpoint.restore(state, found.arrays, "carry.moving.state")
+    prepared = _fitted(found.arrays, "prepared", len(experiment.preprocessing))
+    target = _fitted(found.arrays, "target", len(experiment.target_preprocessing))
+    return Run(experiment, params, state, prepared, target, facts, place.history(), place.read("result.json"), place.path)
+
+
+def blank(layer: Layer) -> Layer:
+    """The same layer with nothing drawn at its start: only the shapes of its parameters are wanted."""
+    if isinstance(layer, Composite):
+        return replace(layer, layers=tuple((name, blank(child)) for name, child in layer.layers))
+    values = {f.name: getattr(layer, f.name) for f in fields(layer)}
+    return replace(layer, **{name: Zeros() for name, value in values.items() if isinstance(value, Initializer)})
+
+
+def _fitted(arrays: dict[str, np.ndarray], prefix: str, count: int) -> tuple[dict[str, np.ndarray], ...]:
+    """The fitted state of `count` preprocessors, from flat names such as 'prepared.0.mean'."""
+    starts = [f"{prefix}.{i}." for i in range(count)]
+    return tuple({k.removeprefix(s): v for k, v in arrays.items() if k.startswith(s)} for s in starts)

@@ -1,0 +1,276 @@
+"""One row per layer, loss, initialiser, rule and schedule, in several settings: test_contract.py and test_optim.py
+check every row. Whoever adds a public class adds a row here: a test fails until it is there.
+
+Sizes differ on purpose (B != I != O), so that a transposed weight or a mixed-up axis cannot pass. Inputs stay away from
+kinks: `smooth` draws no number near 0 or +-1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import backlit as bl
+from backlit import initializers as start
+from backlit import optim
+from backlit.protocol import Layer, Loss
+
+B, I, O = 7, 5, 3  # noqa: E741  (rows, inputs, outputs)
+Draw = Callable[[np.random.Generator], Any]
+
+
+def smooth(*shape: int) -> Draw:
+    """Numbers about normal, none of them within 0.1 of 0 or +-1: quarters, moved by 0.11."""
+    return lambda rng: np.round(rng.normal(size=shape) * 4) / 4 + 0.11
+
+
+def integers(high: int, *shape: int) -> Draw:
+    """Whole numbers 0 .. high - 1."""
+    return lambda rng: rng.integers(high, size=shape)
+
+
+def signs(*shape: int) -> Draw:
+    """-1 or +1."""
+    return lambda rng: np.sign(rng.normal(size=shape))
+
+
+def zero_one(*shape: int) -> Draw:
+    """0 or 1."""
+    return lambda rng: (rng.random(shape) < 0.5).astype(float)
+
+
+def distributions(*shape: int) -> Draw:
+    """Rows that are positive and sum to 1."""
+    return lambda rng: rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer and the rows it is fed; `x` draws a batch, by default smooth numbers of (B, *shape)."""
+
+    layer: Layer
+    shape: Any = (I,)
+    train: bool = False
+    x: Draw | None = None
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        return label(self.layer, self.note, "train" if self.train else "")
+
+    def batch(self, seed: int = 0) -> Any:
+        draw = self.x or smooth(B, *self.shape)
+        return draw(np.random.default_rng(seed))
+
+
+@dataclass(frozen=True)
+class LossRow:
+    """A loss, its y and its target; every row is checked without and with sample weights (`rows` of them)."""
+
+    loss: Loss
+    y: Draw
+    target: Draw
+    rows: int = B
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        return label(self.loss, self.note)
+
+    def batch(self, seed: int = 0) -> tuple[Any, Any, Any]:
+        """y, target and weight; the weights hold a zero."""
+        rng = np.random.default_rng(seed)
+        return self.y(rng), self.target(rng), np.concatenate([[0.0], rng.uniform(0.5, 2.0, size=self.rows - 1)])
+
+
+@dataclass(frozen=True)
+class InitializerRow:
+    """An initialiser for `shape`, and the mean and standard deviation that its formula promises (None: not told)."""
+
+    make: Callable[[Path], start.Initializer]
+    shape: tuple[int, ...] = (40, 30)
+    mean: float | None = 0.0
+    std: float | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A transform and what Optax calls the same."""
+
+    rule: Any
+    oracle: optax.GradientTransformation = field(repr=False)
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        return label(self.rule, self.note)
+
+
+@dataclass(frozen=True)
+class ScheduleRow:
+    """A schedule and an independent formula of the step."""
+
+    schedule: optim.Schedule
+    formula: Callable[[int], float] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        return label(self.schedule)
+
+
+def label(value: Any, *more: str) -> str:
+    """The class and its settings that differ from their defaults, short enough for a list of tests."""
+    try:
+        settings = value.to_plain()
+    except bl.errors.BacklitError:
+        settings = {}
+    text = ",".join(f"{k}={describe(v)}" for k, v in settings.items())
+    return "-".join([f"{type(value).__name__}({text})"[:70], *filter(None, more)])
+
+
+def describe(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("type", value))
+    return "[" + ",".join(map(describe, value)) + "]" if isinstance(value, list) else str(value)
+
+
+LAYERS = [
+    LayerRow(bl.Dense(O)),
+    LayerRow(bl.Dense(O), shape=(4, I), note="sequence"),
+    LayerRow(bl.Dense(O, b=None)),
+    LayerRow(bl.Dense(O, W="Xavier", b={"type": "Constant", "value": 0.5})),
+    LayerRow(bl.Sigmoid()),
+    LayerRow(bl.Tanh()),
+    LayerRow(bl.HardTanh()),
+    LayerRow(bl.SoftSign()),
+    LayerRow(bl.ReLU()),
+    LayerRow(bl.LeakyReLU()),
+    LayerRow(bl.LeakyReLU(0.2), shape=(4, I)),
+    LayerRow(bl.ELU()),
+    LayerRow(bl.ELU(0.7)),
+    LayerRow(bl.GELU()),
+    LayerRow(bl.GELU("tanh")),
+    LayerRow(bl.SiLU()),
+    LayerRow(bl.Softplus()),
+    LayerRow(bl.Softmax()),
+    LayerRow(bl.Softmax(), shape=(4, I), note="sequence"),
+    LayerRow(bl.Dropout(0.4), train=True),
+    LayerRow(bl.Dropout(0.4)),
+    LayerRow(bl.Dropout(0.4, form="classic"), train=True),
+    LayerRow(bl.Dropout(0.4, form="classic")),
+    LayerRow(bl.Dropout(0.0), train=True),
+    LayerRow(bl.Flatten(), shape=(4, 2, 3)),
+    LayerRow(bl.Reshape((2, -1)), shape=(4, 3)),
+    LayerRow(bl.Reshape((3, 4)), shape=(12,)),
+    LayerRow(bl.Chain()),
+    LayerRow(bl.Chain(bl.Dense(4), bl.Tanh(), out=bl.Dense(O)), note="named"),
+    LayerRow(bl.Chain(bl.Flatten(), bl.Chain(bl.Dense(4), bl.SiLU()), bl.Dropout(0.3), bl.Dense(O)), (2, I), True),
+    LayerRow(bl.Residual(bl.Dense(4), bl.Tanh(), bl.Dense(I))),
+    LayerRow(bl.Residual(bl.Residual(bl.Tanh()), bl.Dropout(0.3)), train=True),
+    LayerRow(bl.Branch(bl.Dense(O), bl.Chain(bl.Dense(4), bl.Tanh(), bl.Dense(O)))),
+    LayerRow(bl.Branch(bl.Dense(O), bl.Residual(bl.Softplus()), join="concatenate"), shape=(2, I)),
+    LayerRow(bl.Branch(bl.Dropout(0.3), bl.Dropout(0.3), join="concatenate"), train=True),
+]  # fmt: skip
+
+# Layers that only the XLA engine can run and no file can name: everything else of the contract holds for them too.
+XLA_LAYERS = [
+    LayerRow(
+        bl.Autodiff(lambda p, x: jnp.tanh(x @ p["W"]), lambda key, shape: {"W": bl.random.normal(key, (shape[-1], O))}),
+    ),
+    LayerRow(bl.Chain(bl.Dense(4), bl.Autodiff(lambda p, x: jnp.sin(x)), bl.Dense(O)), note="within"),
+]
+
+
+def shifted(draw: Draw, by: float) -> Draw:
+    """Moved off the quarters of `smooth`, so that no difference of the two is 0, where |e| has its kink."""
+    return lambda rng: draw(rng) + by
+
+
+def apart(*shape: int) -> Draw:
+    """As `smooth`, and no two columns ever differ by 0, 1/2 or 1: the kinks of the hinges."""
+    return lambda rng: smooth(*shape)(rng) + 0.05 * np.arange(shape[-1])
+
+
+LOSSES = [
+    LossRow(bl.SquaredError(), smooth(B, O), smooth(B, O)),
+    LossRow(bl.SquaredError(), smooth(B, 4, O), smooth(B, 4, O), note="sequence"),
+    LossRow(bl.SoftmaxCrossEntropy(), smooth(B, O), integers(O, B), note="integers"),
+    LossRow(bl.SoftmaxCrossEntropy(), smooth(B, O), distributions(B, O), note="soft"),
+    LossRow(bl.SoftmaxCrossEntropy(), smooth(B, 4, O), integers(O, B, 4), rows=B * 4, note="sequence"),
+    LossRow(bl.SoftmaxCrossEntropy(smoothing=0.1), smooth(B, O), integers(O, B)),
+    LossRow(bl.SoftmaxCrossEntropy(class_weight=(1.0, 2.0, 0.5)), smooth(B, O), integers(O, B)),
+    LossRow(bl.SoftmaxCrossEntropy(smoothing=0.2, class_weight=(1.0, 2.0, 0.5)), smooth(B, O), distributions(B, O)),
+    LossRow(bl.losses.AbsoluteError(), smooth(B, O), shifted(smooth(B, O), 0.1)),
+    LossRow(bl.losses.Huber(), smooth(B, O), shifted(smooth(B, O), 0.1)),
+    LossRow(bl.losses.Huber(delta=0.3), smooth(B), shifted(smooth(B, 1), 0.1), note="one column"),
+    LossRow(bl.losses.BinaryCrossEntropy(), smooth(B, 1), zero_one(B), note="0/1"),
+    LossRow(bl.losses.BinaryCrossEntropy(), smooth(B), signs(B), note="-1/+1"),
+    LossRow(bl.losses.BinaryCrossEntropy(positive_weight=3.0), smooth(B, 1), lambda rng: rng.random((B, 1))),
+    LossRow(bl.losses.MultiLabelCrossEntropy(), smooth(B, O), zero_one(B, O)),
+    LossRow(bl.losses.MultiLabelCrossEntropy((1.0, 0.0, 2.0), (0.5, 1.0, 3.0)), smooth(B, O), distributions(B, O)),
+    LossRow(bl.losses.KL(), smooth(B, O), distributions(B, O)),
+    LossRow(bl.losses.KL((1.0, 2.0, 0.5)), smooth(B, 4, O), distributions(B, 4, O), rows=B * 4, note="sequence"),
+    LossRow(bl.losses.MaxMargin(), apart(B, 2), integers(1, B), note="pair"),
+    LossRow(bl.losses.MaxMargin(margin=0.5), apart(B, 1 + O), integers(1, B), note="several corrupt"),
+    LossRow(bl.losses.BinaryHinge(), smooth(B, 1), signs(B)),
+    LossRow(bl.losses.BinaryHinge(form="squared", positive_weight=2.0), smooth(B), zero_one(B)),
+    LossRow(bl.losses.MultiClassHinge(), apart(B, O), integers(O, B)),
+    LossRow(bl.losses.MultiClassHinge(class_weight=(1.0, 2.0, 0.5)), apart(B, O), integers(O, B)),
+    LossRow(bl.losses.MultiClassHinge(form="max", margin=0.5), apart(B, O), integers(O, B)),
+    LossRow(bl.losses.MultiClassHinge(form="max"), apart(B, 4, O), integers(O, B, 4), rows=B * 4, note="sequence"),
+]
+
+
+def saved_weights(folder: Path) -> start.Initializer:
+    """Values from a file that this row writes."""
+    np.save(folder / "W.npy", np.full((40, 30), 0.25, dtype=np.float32))
+    return start.FromFile(str(folder / "W.npy"))
+
+
+INITIALIZERS = [
+    InitializerRow(lambda _: start.Zeros(), std=0.0, id="Zeros"),
+    InitializerRow(lambda _: start.Constant(0.5), mean=0.5, std=0.0, id="Constant"),
+    InitializerRow(lambda _: start.Normal(std=0.1, mean=1.0), mean=1.0, std=0.1, id="Normal"),
+    InitializerRow(lambda _: start.Uniform(-1.0, 3.0), mean=1.0, std=4 / 12**0.5, id="Uniform"),
+    InitializerRow(lambda _: start.Xavier(), std=(2 / 70) ** 0.5, id="Xavier"),
+    InitializerRow(lambda _: start.Xavier("normal", fan="in"), std=(1 / 40) ** 0.5, id="Xavier-normal-in"),
+    InitializerRow(lambda _: start.He(), std=(2 / 40) ** 0.5, id="He"),
+    InitializerRow(lambda _: start.He("uniform"), std=(2 / 40) ** 0.5, id="He-uniform"),
+    InitializerRow(lambda _: start.He(), shape=(3, 3, 20, 10), std=(2 / 180) ** 0.5, id="He-kernel"),
+    InitializerRow(lambda _: start.LeCun(), std=(1 / 40) ** 0.5, id="LeCun"),
+    InitializerRow(lambda _: start.Orthogonal(2.0), std=2 / 40**0.5, id="Orthogonal"),
+    InitializerRow(lambda _: start.Orthogonal(), shape=(30, 40), std=1 / 40**0.5, id="Orthogonal-wide"),
+    InitializerRow(saved_weights, mean=0.25, std=0.0, id="FromFile"),
+]  # fmt: skip
+
+_mask = {"dense": {"W": True, "b": False}}
+RULES = [
+    RuleRow(bl.SGD(lr=0.1), optax.sgd(0.1)),
+    RuleRow(bl.SGD(lr=optim.Cosine(0.1, steps=15)), optax.sgd(optax.cosine_decay_schedule(0.1, 15))),
+    RuleRow(bl.Momentum(lr=0.05, momentum=0.8), optax.sgd(0.05, momentum=0.8)),
+    RuleRow(bl.Nesterov(lr=0.05, momentum=0.8), optax.sgd(0.05, momentum=0.8, nesterov=True)),
+    RuleRow(bl.Adam(lr=0.05), optax.adam(0.05)),
+    RuleRow(bl.Adam(lr=0.05, b1=0.7, b2=0.9, epsilon=1e-3), optax.adam(0.05, 0.7, 0.9, 1e-3)),
+    RuleRow(bl.AdamW(lr=0.05, weight_decay=0.1), optax.adamw(0.05, weight_decay=0.1, mask=_mask)),
+    RuleRow(bl.ClipByNorm(0.5), optax.clip_by_global_norm(0.5)),
+    RuleRow(bl.ClipByNorm(1e6), optax.clip_by_global_norm(1e6)),
+    RuleRow(optim.chain(bl.ClipByNorm(0.5), bl.Adam(lr=0.05)),
+            optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.05))),
+]  # fmt: skip
+
+SCHEDULES = [
+    ScheduleRow(optim.Constant(0.3), lambda t: 0.3),
+    ScheduleRow(optim.Cosine(0.3, end=0.1, steps=8), lambda t: float(optax.cosine_decay_schedule(0.3, 8, 1 / 3)(t))),
+    ScheduleRow(optim.WarmUp(optim.Constant(0.3), warm_up=4), lambda t: 0.3 * min(1.0, (t + 1) / 4)),
+    ScheduleRow(
+        optim.WarmUp(optim.Cosine(0.3, steps=8), warm_up=4),
+        lambda t: min(1.0, (t + 1) / 4) * float(optax.cosine_decay_schedule(0.3, 8)(t)),
+    ),
+]
+
+__all__ = ["INITIALIZERS", "LAYERS", "LOSSES", "RULES", "SCHEDULES", "XLA_LAYERS", "B", "I", "O"]
