@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backlit.data import epoch_indices
+from backlit.data import epoch_indices, epochs_indices
 from backlit.engine import random
 from backlit.errors import DataError
 
@@ -30,6 +30,22 @@ def test_the_order_is_a_function_of_key_and_epoch():
     assert first.tolist() != epoch_indices(KEY, 50, 10, epoch=5)[0].tolist()
     assert first.tolist() != epoch_indices(random.key(4), 50, 10, epoch=4)[0].tolist()
     assert epoch_indices(KEY, 6, 3, epoch=1, shuffle=False)[0].ravel().tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(12, 4), (13, 4)])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_several_epochs_at_once_are_the_epochs_one_by_one(n, batch_size, shuffle):
+    indices, weight = epochs_indices(KEY, n, batch_size, first=3, epochs=4, shuffle=shuffle)
+    assert (indices.shape, indices.dtype) == ((4, -(-n // batch_size), batch_size), np.int32)
+    for i in range(4):
+        alone, alone_weight = epoch_indices(KEY, n, batch_size, 3 + i, shuffle)
+        np.testing.assert_array_equal(indices[i], alone)
+        np.testing.assert_array_equal(None if weight is None else weight[i], alone_weight)
+
+
+def test_the_order_is_the_permutation_of_the_folded_key():
+    order = epoch_indices(KEY, 40, 10, epoch=7)[0].ravel()
+    np.testing.assert_array_equal(order, random.permutation(random.fold(KEY, 7), 40))
 
 
 def test_the_order_does_not_depend_on_the_batch_size():

@@ -104,7 +104,11 @@ def test_shares_are_whole_and_add_up():
 @pytest.mark.parametrize(
     ("split", "data", "text"),
     [
-        (Split(0.15, 0.15), numbered([1, 2]), r"split\.validation: .*at least one row, got none of 3 at a fraction of 0.15"),
+        (
+            Split(0.15, 0.15),
+            numbered([1, 2]),
+            r"split\.validation: .*at least one row, got none of 3 at a fraction of 0.15",
+        ),
         (Split(0.0, 0.05), numbered([4, 4]), r"split\.test: .*use a larger fraction, or 0 to go without"),
         (Split(0.4, 0.5), numbered([1, 1]), r"split: expected at least one row for each of the 3 parts, got 2 rows"),
         (Split(0.0, 0.0), numbered([6]), r"training part: .*at least two classes, got 6 rows of 'class 0' only"),

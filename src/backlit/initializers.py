@@ -245,7 +245,7 @@ def _read(path: str, name: str) -> Any:
         if path.endswith(".npy"):
             return np.load(path, allow_pickle=False)
         if path.endswith(".npz"):
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         else:
             from safetensors.numpy import load_file

@@ -70,8 +70,8 @@ def numbers(values: Any, name: str) -> Rows:
     if array.size == 0:
         raise DataError(f"{name}: expected at least one row, got shape {array.shape}; check the file or the split")
     if array.dtype.kind not in "biuf":
-        mend = "numpy.unique(names, return_inverse=True)[1] numbers names"
-        raise DataError(f"{name}: expected numbers, got {received(array.flat[0])} in row 0; {mend}")
+        mend = "number names with numpy.unique(names, return_inverse=True)[1]"
+        raise DataError(f"{name}: expected numbers, got {received(array.ravel()[:1].tolist()[0])} in row 0; {mend}")
     return array
 
 

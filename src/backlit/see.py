@@ -6,17 +6,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Iterable
 
 import numpy as np
 
 from backlit import engine as engines
 from backlit.config import Experiment
-from backlit.data import Dataset
+from backlit.data import Dataset, apply_all
 from backlit.engine import random, tree
 from backlit.errors import SettingError, join, unknown
-from backlit.protocol import Layer, Tree, paths, signals
-from backlit.training.program import Carry, Feed, Program, program
+from backlit.protocol import Array, Context, Layer, Tree, gradient, signals
 from backlit.training.setup import Setup, setup
 
 
@@ -106,99 +106,69 @@ def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -
     ((4, 3), True)
     """
     ready = setup(experiment, dataset)
-    most = len(ready.parts.train)
-    if not 1 <= rows <= most:
-        raise SettingError([("--rows", f"expected 1 to {most}, the rows of the training part, got {rows}")])
-    taken = _rows(ready, rows)
-    steps = program(experiment, ready.params, ready.steps)
-    carry, feed = _start(ready, steps, taken)
+    x, y, taken = batch(ready, rows)
+    key = random.fold(random.key(experiment.seed), "step")
+    step: list[Any] = [ready.params, ready.state, x, y, key]
     xla = engines.get("xla")
-    eager = _numbers(steps, carry, feed)
-    compiled = xla.ready(xla.compile(lambda c, f: _numbers(steps, c, f))(*xla.place((carry, feed))))
-    order = _order(ready.experiment.net, eager)
-    pairs = ((name, np.asarray(eager[name]), np.asarray(compiled[name])) for name in order)
-    quantities = tuple(Quantity(*name.rsplit(" ", 1), *arrays) for name, *arrays in pairs)
-    kinds = {path: type(layer).__name__ for path, layer in _layers(experiment.net, "").items()}
-    return Sight(quantities, kinds, tuple(taken), ready.parts.train.y[taken])
+    eager = _numbers(experiment, *step)
+    compiled = xla.ready(xla.compile(partial(_numbers, experiment))(*xla.place(step)))
+    quantities = tuple(
+        Quantity(*name.rsplit(" ", 1), np.asarray(eager[name]), np.asarray(compiled[name]))
+        for name in _order(experiment.net, eager)
+    )
+    kinds = {path: type(layer).__name__ for path, layer in _layers(experiment.net)}
+    return Sight(quantities, kinds, tuple(map(int, taken)), ready.parts.train.y[taken])
 
 
-def _rows(ready: Setup, rows: int) -> list[int]:
-    """The first rows of training, in the order in which the first epoch meets them."""
-    indices, weight = ready.order(0)
-    real = indices.reshape(-1) if weight is None else indices.reshape(-1)[weight.reshape(-1) > 0]
-    return [int(i) for i in real[:rows]]
-
-
-def _start(ready: Setup, steps: Program, taken: list[int]) -> tuple[Carry, Feed]:
+def batch(ready: Setup, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x and y of the first `rows` rows that the first epoch meets, preprocessed, and their numbers."""
     train = ready.parts.train
-    key = random.fold(random.key(ready.experiment.seed), "step")
-    x, y = train.x[taken], train.y[taken]
-    indices = np.arange(len(taken), dtype=np.int32)[None]
-    one = np.asarray(1.0, np.float32)
-    feed = Feed(x, y, ready.prepared, ready.target_prepared, indices, None, key, one)
-    return steps.start(ready.params, ready.state, np), feed
+    if not 1 <= rows <= len(train):
+        raise SettingError([("--rows", f"expected 1 to {len(train)}, the rows of the training part, got {rows}")])
+    experiment, taken = ready.experiment, ready.order(0, 1)[0].reshape(-1)[:rows]
+    x = np.asarray(apply_all(experiment.preprocessing, ready.prepared, train.x[taken]))
+    y = train.y[taken]
+    if experiment.target_preprocessing:
+        y = np.asarray(apply_all(experiment.target_preprocessing, ready.target_prepared, y))
+    return x, y, taken
 
 
-def _numbers(steps: Program, carry: Carry, feed: Feed) -> dict[str, Any]:
+def _numbers(experiment: Experiment, params: Tree, state: Tree, x: Array, y: Array, key: Array) -> dict[str, Array]:
     """Every quantity of one step by 'path symbol'; runs on either engine."""
-    x = steps.batch(feed, 0)[0]
-    value, grads, _, trace = steps.backpropagate(carry, feed, 0)
-    layers = _layers(steps.net, "")
+    net, penalty = experiment.net, experiment.penalty
+    ctx = Context(train=True, root=key)
+    value, grads, _, trace = gradient(net, experiment.loss, params, state, x, y, ctx)
+    if penalty.l1 or penalty.l2:
+        extra, slopes = penalty(params)
+        value, grads = value + extra, tree.map(lambda g, s: g + s, grads, slopes)
+    layers = dict(_layers(net))
     found = {" x": x, " L": value, " dL/dx": trace.dx}
-    for path, (y, delta) in signals(trace).items():
-        symbol = _symbol(layers[path], carry.params, path)
-        found[f"{path} {symbol}"] = y
-        found[f"{path} dL/d{symbol}"] = delta
-    for leaf, gradient in tree.flatten(grads).items():
-        path, _, name = leaf.rpartition(".")
-        found[f"{path} dL/d{name}"] = gradient
+    for path, (out, delta) in signals(trace).items():
+        symbol = _symbol(layers[path], path, params)
+        found |= {f"{path} {symbol}": out, f"{path} dL/d{symbol}": delta}
+    for leaf, slope in tree.flatten(grads).items():
+        path = max((p for p in layers if not p or leaf.startswith(f"{p}.")), key=len)
+        found[f"{path} dL/d{leaf.removeprefix(path).removeprefix('.')}"] = slope
     return found
 
 
-def _order(net: Layer, found: dict[str, Any]) -> list[str]:
-    """The names in the order of computation: forward, the loss, then backward from the last layer to the first."""
-    walk = paths(net) or [""]
-    forward = [n for path in _after_children(walk) for n in found if n.rsplit(" ", 1)[0] == path and "dL/" not in n]
-    forward = [n for n in forward if n not in (" x", " L")]
-    backward = []
-    for path in [*reversed(_before_children(walk))]:
-        own = [n for n in found if n.rsplit(" ", 1)[0] == path and "dL/" in n and n != " dL/dx"]
-        backward += own
-    rest = [n for n in found if n not in {" x", " L", " dL/dx", *forward, *backward}]
-    return [" x", *forward, " L", *backward, *rest, " dL/dx"]
+def _order(net: Layer, names: Iterable[str]) -> list[str]:
+    """The names as they are computed: forward, the loss, then backward from the last layer to the first."""
+    apart = (" x", " L", " dL/dx")
+    inner_first = [path for path, _ in _layers(net)]
+    named = {path: [n for n in names if n.rsplit(" ", 1)[0] == path and n not in apart] for path in inner_first}
+    forward = [n for path in inner_first for n in named[path] if " dL/" not in n]
+    backward = [n for path in reversed(inner_first) for n in named[path] if " dL/" in n]
+    return [" x", *forward, " L", *backward, " dL/dx"]
 
 
-def _after_children(walk: list[str]) -> list[str]:
-    """A layer's output comes after those of the layers within it."""
-    below = {path: [p for p in walk if p.startswith(f"{path}.")] for path in walk}
-    done: list[str] = []
-
-    def put(path: str) -> None:
-        if path not in done:
-            for child in below[path]:
-                put(child)
-            done.append(path)
-
-    for path in walk:
-        put(path)
-    return done
+def _layers(layer: Layer, path: str = "") -> list[tuple[str, Layer]]:
+    """Every layer by path, those within a layer before it: the order in which outputs are finished."""
+    inner = [found for name, child in layer.children() for found in _layers(child, join(path, name))]
+    return [*inner, (path, layer)]
 
 
-def _before_children(walk: list[str]) -> list[str]:
-    """Read backwards: the error signal reaches a layer before the layers within it."""
-    return _after_children(walk)
-
-
-def _layers(layer: Layer, path: str) -> dict[str, Layer]:
-    found = {path: layer}
-    for name, child in layer.children():
-        found |= _layers(child, join(path, name))
-    return found
-
-
-def _symbol(layer: Layer, params: Tree, path: str) -> str:
+def _symbol(layer: Layer, path: str, params: Tree) -> str:
     if layer.children():
         return "y"
-    for name in filter(None, path.split(".")):
-        params = params.get(name, {})
-    return "z" if params else "a"
+    return "z" if any(not path or leaf.startswith(f"{path}.") for leaf in tree.flatten(params)) else "a"

@@ -1,6 +1,6 @@
 """Damage thousands of checkpoints; every one must be rejected by name, and the newest good one must be found.
 
-    python tests/torture/corrupt.py --count 4500 [--seed 0]
+python tests/torture/corrupt.py --count 4500 [--seed 0]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from torture.damage import DAMAGES, attempt, good  # noqa: E402
+from torture.damage import DAMAGES, attempt, good
 
 
 def main() -> int:

@@ -154,7 +154,7 @@ DAMAGES: list[Callable[[Random, Path, Path], None]] = [
 
 
 def attempt(rng: Random, damage: Callable[[Random, Path, Path], None], source: Path, room: Path) -> str:
-    """Damage the newer of two checkpoints copied to `room`; the reason of its rejection, or 'ACCEPTED …' / 'WRONG …'."""
+    """Copy two checkpoints to `room`, damage the newer; the reason of its rejection, else a sentence with a blank."""
     shutil.copytree(source, room)
     older, newer = sorted(room.iterdir())
     damage(rng, newer, older)

@@ -10,7 +10,7 @@ from backlit.protocol import Array
 def epoch_indices(
     key: Array, n: int, batch_size: int, epoch: int, shuffle: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The rows of each batch of one epoch, (steps, B) int32, and their weights, (steps, B) float32 or None for all ones.
+    """The rows of each batch of one epoch, (steps, B) int32, and their weights, (steps, B) float32 or None (all one).
 
     Every row occurs once. The last batch is filled up with row 0 at weight 0, so that all batches have one shape.
     The order depends on (key, epoch) only: a resumed training sees the same batches.
@@ -29,11 +29,13 @@ def epoch_indices(
 def epochs_indices(
     key: Array, n: int, batch_size: int, first: int, epochs: int, shuffle: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`epoch_indices` of several epochs from `first` on at once, (epochs, steps, B): quick also when epochs are short."""
+    """`epoch_indices` of several epochs from `first` on at once, (epochs, steps, B): quick even for short epochs."""
     if not 1 <= batch_size <= n:
         raise DataError(f"batch_size: expected at most the {n} training rows and at least 1, got {batch_size}")
     steps = -(-n // batch_size)
-    order = _orders(np.asarray(key), n, first, epochs) if shuffle else np.tile(np.arange(n, dtype=np.int32), (epochs, 1))
+    order = (
+        _orders(np.asarray(key), n, first, epochs) if shuffle else np.tile(np.arange(n, dtype=np.int32), (epochs, 1))
+    )
     if n == steps * batch_size:
         return order.reshape(epochs, steps, batch_size), None
     indices = np.zeros((epochs, steps * batch_size), dtype=np.int32)
@@ -50,4 +52,5 @@ def _orders(key: np.ndarray, n: int, first: int, epochs: int) -> np.ndarray:
     # One sort of (random word, position) pairs packed in 64 bits: the stable order, several times as fast as argsort.
     packed = ((high ^ low)[0].astype(np.uint64) << np.uint64(32)) | np.arange(n, dtype=np.uint64)
     packed.sort(axis=1)
-    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int32)
+    positions: np.ndarray = (packed & np.uint64(0xFFFFFFFF)).astype(np.int32)
+    return positions

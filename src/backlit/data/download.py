@@ -43,6 +43,7 @@ def fetch(name: str, urls: Sequence[str], sha256: str, timeout: float = 30.0) ->
     try:
         with os.fdopen(handle, "wb") as file:
             for url in urls:
+                log.info("fetching %s", url)
                 problem = _download(url, file, sha256, timeout)
                 if problem is None:
                     file.flush()
@@ -50,7 +51,7 @@ def fetch(name: str, urls: Sequence[str], sha256: str, timeout: float = 30.0) ->
                     os.chmod(part, 0o644)  # a temporary file is private; a cache may be shared
                     os.replace(part, target)
                     return target
-                log.warning("%s: %s", url, problem)
+                log.info("%s: %s", url, problem)
                 tried.append(f"{url} ({problem})")
     except OSError as error:
         raise DataError(_cannot_write(target, error)) from None

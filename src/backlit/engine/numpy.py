@@ -6,6 +6,7 @@ from typing import Any, Callable
 import numpy as np
 
 from backlit.engine import tree
+from backlit.errors import BacklitError
 
 name = "numpy"
 
@@ -54,7 +55,8 @@ def erf(x: Any) -> Any:
 
 def prepare(fn: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], float]:
     """`fn` ready to be called with arguments like `args`, and the seconds its compilation took."""
-    return fn, 0.0
+    # Overflow gives infinity without a warning, as in a compiled program: the trainer names the step and the layer.
+    return np.errstate(all="ignore")(fn), 0.0
 
 
 def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
@@ -85,3 +87,13 @@ def double() -> AbstractContextManager[Any]:
 def describe() -> dict[str, Any]:
     """Library version and devices, as a run stores them."""
     return {"engine": name, "numpy": np.__version__, "devices": ["cpu"]}
+
+
+def vjp(fn: Callable[..., Any], params: Any, x: Any, dy: Any) -> tuple[Any, Any]:
+    """dL/dparams and dL/dx of y = fn(params, x): BacklitError, NumPy cannot differentiate a function."""
+    raise BacklitError("NumPy cannot differentiate a function: expected the XLA engine; use engine: xla")
+
+
+def output_shape(fn: Callable[..., Any], params: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a row of fn(params, x) for rows of `shape`, found by computing it once."""
+    return tuple(fn(params, np.zeros((2, *shape), dtype=np.float32)).shape[1:])

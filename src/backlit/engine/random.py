@@ -47,10 +47,17 @@ def bits(key: Any, shape: tuple[int, ...]) -> Any:
 
 
 def uniform(key: Any, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Any:
-    """float32, uniform in [low, high): 23 bits of mantissa each."""
+    """float32, uniform in [low, high): 23 bits of mantissa each.
+
+    Others: jax.random.uniform lets the compiler fuse the product and the sum, so that for ranges whose width is no power
+    of two its last bit depends on where it runs; here it does not.
+    """
     xp = key.__array_namespace__()
     unit = xp.astype(bits(key, shape) >> 9, xp.float32) * (2.0**-23)
-    return xp.maximum(unit * float(np.float32(high) - np.float32(low)) + low, xp.asarray(low, dtype=xp.float32))
+    scaled = unit * float(np.float32(high) - np.float32(low))
+    # The maximum with 0 changes nothing but keeps a compiler from fusing the product into the sum.
+    scaled = xp.maximum(scaled, xp.asarray(0.0, dtype=xp.float32))
+    return xp.maximum(scaled + low, xp.asarray(low, dtype=xp.float32))
 
 
 def normal(key: Any, shape: tuple[int, ...]) -> Any:

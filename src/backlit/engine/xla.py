@@ -64,7 +64,7 @@ def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
     """The arrays of a tree on the devices: copied to each of `cores`, or split between them along `axis`."""
     if cores == 1:
         return jax.device_put(values, jax.devices()[0])
-    mesh = jax.make_mesh((cores,), ("data",), devices=jax.devices()[:cores])
+    mesh = jax.sharding.Mesh(jax.devices()[:cores], ("data",))
     spec = jax.sharding.PartitionSpec(*[None] * (axis or 0), *([] if axis is None else ["data"]))
     return jax.device_put(values, jax.sharding.NamedSharding(mesh, spec))
 

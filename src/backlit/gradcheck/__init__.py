@@ -83,9 +83,9 @@ def check_gradients(
         if not math.isfinite(float(value)):
             raise NonFiniteError(f"the loss is {float(value)} at the point to check; scale x or give other params")
         y, dy = np.array(trace.cache.here, order="C"), np.array(trace.deltas.here)
-        inputs, inner = floating("x", x), tree.flatten(params)
+        inputs, inner = floating(named("x", x)), tree.flatten(params)
         analytic = {
-            **matched(inputs, floating("x", trace.dx)),
+            **matched(inputs, {path: g for path, g in named("x", trace.dx).items() if path in inputs}),
             **_in_order(net, matched(inner, tree.flatten(grads))),
             **matched({"y": y}, {"y": dy}),
         }
@@ -119,9 +119,14 @@ def double(t: Tree) -> Tree:
     return tree.map(lambda a: np.array(a, dtype=np.float64 if np.asarray(a).dtype.kind == "f" else None, order="C"), t)
 
 
-def floating(name: str, t: Tree) -> dict[str, Any]:
-    """{name.path: leaf} of the leaves that have a gradient."""
-    return {join(name, path): leaf for path, leaf in tree.flatten(t).items() if np.asarray(leaf).dtype.kind == "f"}
+def named(name: str, t: Tree) -> dict[str, Any]:
+    """{name.path: leaf}."""
+    return {join(name, path): leaf for path, leaf in tree.flatten(t).items()}
+
+
+def floating(leaves: dict[str, Any]) -> dict[str, Any]:
+    """The leaves that have a gradient."""
+    return {path: leaf for path, leaf in leaves.items() if leaf.dtype.kind == "f"}
 
 
 def _in_order(net: Layer, grads: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ ROUNDING = 20 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Probe:
-    """How one entry is moved and judged; `size` is that of the numbers whose sum is the loss: it decides the rounding."""
+    """How one entry is moved and judged; `size`, that of the numbers which make the loss, decides the rounding."""
 
     base: float
     step: float

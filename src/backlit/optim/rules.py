@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from backlit.engine import tree
-from backlit.optim.schedules import Schedule, at
+from backlit.optim.schedules import Schedule, at, plain_number
 from backlit.protocol import Array, Tree
 from backlit.settings import FractionNumber, NonNegativeNumber, PositiveNumber, Settings, hints
 
@@ -174,7 +174,7 @@ class AdamW(Rule):
 def adam_direction(rule: Adam | AdamW, grads: Tree, state: Moments, step: Array) -> tuple[Tree, Moments]:
     """The step of Adam: both running means, corrected for their start at zero."""
     lr, b1, b2 = at(rule.lr, step), at(rule.b1, step), at(rule.b2, step)
-    t = step + 1.0
+    t = plain_number(step) + 1.0
     # Both corrections are one number each: a scale of the step and of epsilon, so no array is divided twice.
     root = (1.0 - b2**t) ** 0.5
     size, epsilon = lr * root / (1.0 - b1**t), at(rule.epsilon, step) * root

@@ -9,6 +9,8 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from backlit.errors import SettingError
 from backlit.protocol import Array
 from backlit.settings import Count, NonNegative, Settings
@@ -92,7 +94,12 @@ class WarmUp(Schedule):
 
 def at(setting: Any, step: Array) -> Array:
     """The value of a number or schedule at `step`."""
-    return setting(step) if isinstance(setting, Schedule) else setting
+    return plain_number(setting(step) if isinstance(setting, Schedule) else setting)
+
+
+def plain_number(value: Array) -> Array:
+    """A NumPy number as Python's, which takes the precision of the array it meets (NumPy's would make it float64)."""
+    return value.item() if isinstance(value, np.ndarray | np.generic) and value.ndim == 0 else value
 
 
 def length(schedule: Any) -> int:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from backlit.evaluation.metrics import Array
 
-WIDTH, HEIGHT, DPI = 5.6, 3.5, 180
+WIDTH, HEIGHT, DPI = 5.6, 3.5, 160
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,30 @@ class Picture(NamedTuple):
 
 def figure(theme: Theme, width: float = WIDTH, height: float = HEIGHT) -> Figure:
     """An empty figure that shows itself in a notebook, with no backend chosen for the rest of the program."""
-    made = Figure(figsize=(width, height), dpi=DPI, facecolor=theme.paper, edgecolor=theme.paper, layout="constrained")
+    made = Figure(figsize=(width, height), dpi=DPI, facecolor=theme.paper, edgecolor=theme.paper)
     FigureCanvasAgg(made)
     made._repr_png_ = partial(png, made)  # type: ignore[attr-defined]
     return made
 
 
-def axes(made: Figure, theme: Theme, title: str, x: str, y: str, place: Any = 111) -> Axes:
-    """One plot with a title, named axes and a quiet grid."""
-    plot = made.add_subplot(place)
+def axes(
+    made: Figure,
+    theme: Theme,
+    title: str,
+    x: str,
+    y: str,
+    place: tuple[int, int] = (0, 1),
+    margins: tuple[float, float] = (0.72, 0.55),
+) -> Axes:
+    """One plot with a title, named axes and a quiet grid; `place` is (column, columns).
+
+    `margins`: inches left of the plot and below it. Given rather than measured: measuring doubles the time of a figure.
+    """
+    width, height = made.get_size_inches()
+    column, columns = place
+    left, bottom = margins
+    across, up = width / columns - left - 0.18, height - bottom - 0.42
+    plot = made.add_axes((column / columns + left / width, bottom / height, across / width, up / height))
     plot.set_facecolor(theme.paper)
     plot.set_title(title, loc="left", fontsize=11, fontweight="bold", color=theme.ink, pad=8)
     plot.set_xlabel(x, fontsize=9, color=theme.muted)
@@ -93,7 +108,8 @@ def legend(plot: Axes, theme: Theme, title: str | None = None, corner: bool = Fa
 def png(made: Figure) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
     file = BytesIO()
-    made.savefig(file, format="png", dpi=DPI, facecolor=made.get_facecolor(), metadata={"Software": None})
+    canvas: Any = FigureCanvasAgg(made)  # print_png draws once, savefig twice
+    canvas.print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 

@@ -11,6 +11,9 @@ from backlit.evaluation.metrics import Array
 from backlit.report.canvas import Picture, Theme, axes, figure, label, legend, rgb
 from backlit.report.html import number
 
+NEAR = 0.98
+"""Curves of a larger area than this crowd in the upper left corner, so only that is drawn."""
+
 SHOWN = 10
 """More curves than this in one figure cannot be told apart: then the worst five and the mean are drawn."""
 
@@ -43,6 +46,8 @@ def roc_picture(curves: dict[int, Curve], names: Sequence[str]) -> Picture:
     caption = "Each class against the rest." if len(curves) > 1 else ""
     if len(drawn) < len(order):
         caption = f"The five worst of {len(order)} classes, each against the rest; mean area of all {number(mean)}."
+    if curves[order[0]].area > NEAR:
+        caption += " Only the corner is drawn: the rest lies on the edge."
     return Picture("roc", alt, caption, partial(_draw_roc, curves, sorted(drawn), names))
 
 
@@ -55,8 +60,14 @@ def calibration_picture(found: Calibration) -> Picture:
 
 def _draw_confusion(counts: Array, names: Sequence[str], theme: Theme) -> Figure:
     k = len(names)
+    step = max(1, -(-k // 25))
+    ticks = list(range(0, k, step))
+    shown = [label(names[t], t) for t in ticks]
+    longest = 0.075 * max(len(text) for text in shown)  # inches
+    tilted = longest * len(shown) > 4
     made = figure(theme, height=5.0)
-    plot = axes(made, theme, "Confusion matrix", "predicted", "true")
+    margins = 0.48 + longest, 0.5 + (0.75 * longest if tilted else 0.05)
+    plot = axes(made, theme, "Confusion matrix", "predicted", "true", margins=margins)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K), each row sums to 1
     right = np.eye(k, dtype=bool)[:, :, None]  # (K, K, 1)
     strength = np.where(right[:, :, 0], share, np.sqrt(share))[:, :, None]  # one mistake of 100 must be visible
@@ -64,11 +75,10 @@ def _draw_confusion(counts: Array, names: Sequence[str], theme: Theme) -> Figure
     colours = paper + strength * (np.where(right, blue, orange) - paper)  # (K, K, 3)
     plot.imshow(colours, aspect="auto", interpolation="nearest")
     plot.grid(visible=False, which="major")
-    step = max(1, -(-k // 25))
-    ticks = list(range(0, k, step))
-    shown = [label(names[t], t) for t in ticks]
-    tilt = 45 if max(len(text) for text in shown) * len(shown) > 50 else 0
-    plot.set_xticks(ticks, shown, rotation=tilt, ha="right" if tilt else "center", rotation_mode="anchor")
+    plot.set_xticks(ticks, shown)
+    if tilted:
+        for text in plot.get_xticklabels():
+            text.set(rotation=45, ha="right", rotation_mode="anchor")
     plot.set_yticks(ticks, shown)
     if k <= 16:
         light = colours @ [0.299, 0.587, 0.114]
@@ -86,8 +96,9 @@ def _draw_roc(curves: dict[int, Curve], drawn: Sequence[int], names: Sequence[st
         curve = curves[k]
         plot.plot(curve.false_positive_rate, curve.true_positive_rate, color=theme.lines[i % len(theme.lines)],
                   linewidth=1.6, label=f"{label(names[k], k)}  {curve.area:.3f}")  # fmt: skip
-    plot.set_xlim(-0.02, 1.02)
-    plot.set_ylim(-0.02, 1.02)
+    side = 0.25 if min(curve.area for curve in curves.values()) > NEAR else 1.0
+    plot.set_xlim(-0.02 * side, side * 1.02)
+    plot.set_ylim(1 - side * 1.02, 1 + 0.02 * side)
     legend(plot, theme, "area under the curve", corner=True)
     return made
 

@@ -64,7 +64,7 @@ def both(history: History, best_epoch: Any = None, theme: Theme = LIGHT) -> Figu
     names = [name for name in ("loss", metric(history)) if name]
     made = figure(theme, width=4.8 * len(names), height=3.6)
     for i, name in enumerate(names):
-        draw(axes(made, theme, _title(name), "epoch", "", (1, len(names), i + 1)), theme, history, name, best_epoch)
+        draw(axes(made, theme, _title(name), "epoch", "", (i, len(names))), theme, history, name, best_epoch)
     return made
 
 

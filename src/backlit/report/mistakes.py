@@ -25,14 +25,14 @@ class Mistake(NamedTuple):
     confidence: float
 
 
-def worst(task: str, tested: Tested, names: list[str]) -> tuple[list[Mistake], int]:
-    """The mistakes in which the net was surest, and how many mistakes there are in all.
+def worst(task: str, tested: Tested, names: list[str]) -> tuple[list[Mistake], int, int]:
+    """The worst mistakes, how many mistakes there are, and among how many decisions.
 
     classification, binary: least probability given to the true class first; confidence is that of the wrong decision.
     multilabel: the rows with the surest wrong label first; confidence is that of the wrong label.
     """
-    true, said = labels(task, tested.output, tested.target), decide(task, tested.output)
-    p = probabilities(task, floating(tested.output))
+    true, said = labels(task, tested.output, tested.target), decide(task, tested.scores)
+    p = probabilities(task, floating(tested.scores))
     if task == "multilabel":
         wrong = np.flatnonzero((true != said).any(axis=1))
         gap = np.abs(p - true).max(axis=1)  # (N,)
@@ -41,7 +41,7 @@ def worst(task: str, tested: Tested, names: list[str]) -> tuple[list[Mistake], i
             Mistake(int(i), str(tested.index[i]), _join(names, true[i]), _join(names, said[i]), float(gap[i]))
             for i in order
         ]
-        return made, len(wrong)
+        return made, len(wrong), len(true)
     steps = true.size // len(true)  # more than one where a row is a sequence
     true, said, p = true.reshape(-1), said.reshape(-1), p.reshape(-1, p.shape[-1])
     wrong = np.flatnonzero(true != said)
@@ -50,7 +50,7 @@ def worst(task: str, tested: Tested, names: list[str]) -> tuple[list[Mistake], i
         Mistake(int(i) // steps, _row(tested, int(i), steps), names[true[i]], names[said[i]], float(p[i, said[i]]))
         for i in order
     ]
-    return made, len(wrong)
+    return made, len(wrong), len(true)
 
 
 def images(record: Record) -> Array | None:

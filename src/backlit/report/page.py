@@ -81,45 +81,45 @@ class Page:
         task = self.record.task
         count = 2 if task == "binary" else tested.output.shape[-1]
         names = self.record.classes(count)
-        true, said = labels(task, tested.output, tested.target), decide(task, tested.output)
+        true, said = labels(task, tested.output, tested.target), decide(task, tested.scores)
         if task != "multilabel":
             true, said = true.reshape(-1), said.reshape(-1)
-        areas, made = roc(task, np.nan_to_num(tested.output), tested.target), []
+        areas, made = roc(task, tested.scores, tested.target), []
         if task != "multilabel":
             counts = confusion(true, said, count)
             made.append(classes.confusion_picture(counts, names))
         if areas:
             made.append(classes.roc_picture(areas, names))
         if task != "multilabel":
-            made.append(classes.calibration_picture(calibration(task, np.nan_to_num(tested.output), tested.target)))
+            made.append(classes.calibration_picture(calibration(task, tested.scores, tested.target)))
         scores = per_class(true, said, count)
         rows = [
-            [name, *(number(float(column[k]), 3) for column in scores[:3]),
-             number(areas[k].area if k in areas else None), number(int(scores.support[k]))]
+            [name, *(f"{column[k]:.3f}" for column in scores[:3]),
+             f"{areas[k].area:.4f}" if k in areas else "-", number(int(scores.support[k]))]
             for k, name in enumerate(names)
         ]  # fmt: skip
-        rows.append(["mean", *(number(float(column.mean()), 3) for column in scores[:3]),
-                     number(float(np.mean([a.area for a in areas.values()])) if areas else None),
+        rows.append(["mean", *(f"{column.mean():.3f}" for column in scores[:3]),
+                     f"{np.mean([a.area for a in areas.values()]):.4f}" if areas else "-",
                      number(int(scores.support.sum()))])  # fmt: skip
         columns = ["class", "precision", "recall", "F1", "ROC area", "rows"]
         listed = table("Precision, recall and F1 of each class", columns, rows)
         if task != "multilabel" and (pairs := classes.mistaken(counts)[:10]):
-            often = [[f"{names[i]} taken for {names[j]}", number(n), number(n / max(1, counts[i].sum()), 3)]
+            often = [[f"{names[i]} taken for {names[j]}", number(n), f"{n / max(1, counts[i].sum()):.1%}"]
                      for (i, j), n in pairs]  # fmt: skip
             listed = tag("div", listed, table("Most frequent mistakes", ["mistake", "rows", "share of class"], often),
                          class_="pair")  # fmt: skip
         return Html(listed + self.figures(made))
 
     def mistakes(self, tested: Tested) -> Html:
-        """The surest mistakes, as pictures where rows are images and as a table otherwise."""
+        """The worst mistakes, as pictures where rows are images and as a table otherwise."""
         task = self.record.task
         count = 2 if task == "binary" else tested.output.shape[-1]
-        worst, total = mistakes.worst(task, tested, self.record.classes(count))
+        worst, wrong, of = mistakes.worst(task, tested, self.record.classes(count))
         if not worst:
             return sections.nothing("None: every test row was decided right.")
-        of = tested.target.size if task != "multilabel" and tested.output.ndim > 2 else len(tested.output)
-        said = tag("p", f"{number(total)} of {number(of)} are wrong; the {len(worst)} in which the net was surest, "
-                        "the worst first.", class_="quiet")  # fmt: skip
+        first = f"; here are the {len(worst)} worst" if len(worst) < wrong else ""
+        said = tag("p", f"{number(wrong)} of {number(of)} {'is' if wrong == 1 else 'are'} wrong{first}. The further the net "
+                        "was from the truth, the earlier in the list.", class_="quiet")  # fmt: skip
         images = mistakes.images(self.record)
         if images is None:
             return Html(said + self.mistakes_table(worst, tested))

@@ -27,6 +27,11 @@ class Tested:
     index: Array
     x: Array | None
 
+    @property
+    def scores(self) -> Array:
+        """The output without NaN and infinities, which have no place in a figure."""
+        return np.nan_to_num(self.output, nan=0.0, posinf=1e30, neginf=-1e30)
+
 
 @dataclass(frozen=True)
 class Record:
@@ -152,7 +157,7 @@ def _test(path: Path, task: str, notes: list[str]) -> Tested | None:
         notes.append(f"data.json names no known task (got {task!r}), so test.npz is left out.")
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             output, target = file["output"], file["target"]
             index = file["index"] if "index" in file else np.arange(len(output))
             x = file["x"] if "x" in file and len(file["x"]) == len(output) else None
@@ -161,6 +166,8 @@ def _test(path: Path, task: str, notes: list[str]) -> Tested | None:
         measure(task, output, target)  # shapes that fit, and at least one row
         if task != "regression" and task != "multilabel":
             _check_labels(labels(task, output, target), output.shape[-1] if task == "classification" else 2)
+        if lost := int((~np.isfinite(output.reshape(len(output), -1))).any(axis=1).sum()):
+            notes.append(f"{lost} of {len(output)} test rows have outputs that are NaN or infinite.")
     except BacklitError as error:
         notes.append(f"test.npz is left out: {error}")
     except _BROKEN_ARRAYS as error:

@@ -158,8 +158,8 @@ def verified_manifest(path: Path) -> Manifest:
 def name_of(step: int) -> str:
     """The directory of a step: step_0000001234, so that names sort as steps do."""
     number = operator.index(step)
-    if not 0 <= number < 10**18:
-        raise ValueError(f"step: expected a whole number >= 0, got {number}")
+    if not 0 <= number < manifest.STEPS:
+        raise ValueError(f"step: expected a whole number from 0 to {manifest.STEPS - 1}, got {number}")
     return f"step_{number:010d}"
 
 

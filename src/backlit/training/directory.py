@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from backlit import __version__, config
 from backlit.config import Experiment
-from backlit.data import Dataset
+from backlit.data import Arrays, Npz
 from backlit.errors import BacklitError, CheckpointError, received
 
 MAY_DIFFER = ("epochs", "checkpoint", "name", "layout")
@@ -39,16 +40,23 @@ class RunDirectory:
         if there:
             self._same(experiment)
 
-    def create(self, experiment: Experiment, train: Dataset) -> bool:
+    def create(self, experiment: Experiment) -> bool:
         """Make it; True when there is a run to go on with. Arrays in memory are stored beside the experiment."""
         if (self.path / "experiment.yaml").exists():
             return True
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            config.write(experiment, self.path / "experiment.yaml")
+            config.write(self._stored(experiment), self.path / "experiment.yaml")
         except OSError as error:
             raise BacklitError(f"{self.path}: could not be written: {error.strerror}; choose another --out") from None
         return False
+
+    def _stored(self, experiment: Experiment) -> Experiment:
+        if not isinstance(experiment.data, Arrays):
+            return experiment
+        data, path = experiment.data.load(), self.path / "data.npz"
+        np.savez(path, x=data.x, y=data.y, classes=np.array(data.classes, "U"), features=np.array(data.features, "U"))
+        return replace(experiment, data=Npz(str(path)))
 
     def experiment(self) -> Experiment:
         """The experiment of this run."""
@@ -123,6 +131,7 @@ class RunDirectory:
         before, now = config.paths(self.experiment()), config.paths(experiment)
         for path in sorted(before.keys() | now.keys()):
             old, new = before.get(path), now.get(path)
-            if old != new and path.split(".")[0] not in MAY_DIFFER:
+            may = (*MAY_DIFFER, "data") if isinstance(experiment.data, Arrays) else MAY_DIFFER
+            if old != new and path.split(".")[0] not in may:
                 text = f"{path}: expected {received(old)}, as this run was started, got {received(new)}"
                 raise BacklitError(f"{self.path}: {text}; resume with the same settings or choose another --out")

@@ -25,7 +25,7 @@ from backlit.training.evaluate import Evaluator, blocks
 from backlit.training.events import EpochEnded, Finished, Listener, Notice, Progress, Started, silent
 from backlit.training.interrupt import Asked, Interrupted, politely
 from backlit.training.keeper import Keeper
-from backlit.training.program import Carry, Feed, Record, Sums, program
+from backlit.training.program import Carry, Feed, Program, Record, Sums, program
 from backlit.training.run import Run
 from backlit.training.setup import Setup, setup
 
@@ -54,8 +54,9 @@ def fit(
     if place:
         place.check(experiment, resume)
     ready = setup(experiment, dataset)
-    going_on = place.create(experiment, ready.parts.train) if place else False
-    training = Training(ready, engines.get(experiment.engine), place, listener, clock)
+    functions = program(experiment, ready.params, ready.steps)
+    going_on = place.create(experiment) if place else False
+    training = Training(ready, functions, engines.get(experiment.engine), place, listener, clock)
     with politely() as asked:
         return training.run(going_on, asked)
 
@@ -77,6 +78,7 @@ class Training:
     """One training in progress: the only object that changes, and only between chunks."""
 
     setup: Setup
+    program: Program
     engine: ModuleType
     directory: RunDirectory | None
     listener: Listener
@@ -90,7 +92,6 @@ class Training:
     def run(self, going_on: bool, asked: Asked) -> Run:
         """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
         experiment = self.setup.experiment
-        self.program = program(experiment, self.setup.params, self.setup.steps)
         self.keeper = Keeper(experiment.checkpoint, self.directory, self.setup, self.listener)
         carry = self.program.start(self.setup.params, self.setup.state, np)
         if going_on:

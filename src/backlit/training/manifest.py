@@ -21,6 +21,9 @@ from backlit.training.arrays import DTYPES, Table, check_name
 
 FORMAT, VERSION = "backlit-checkpoint", 1
 ARRAYS, MANIFEST = "arrays.safetensors", "manifest.json"
+STEPS = 10**18
+"""Steps are below this number: 18 digits in a directory's name."""
+
 LARGEST = 2 << 20
 """Bytes a manifest may have, tens of thousands of arrays: what a reader is willing to parse."""
 
@@ -86,7 +89,9 @@ def decode(data: bytes, where: str) -> Manifest:
     """The manifest in `data`; BadCheckpoint when it is damaged, of another format, or not what `encode` writes."""
     body = data[_HEAD:]
     if len(data) > LARGEST or data[:_HEAD] != sealed(body)[:_HEAD]:
-        raise _bad(where, "its content does not match its own SHA-256, so it was damaged, edited, or not written by Backlit")
+        raise _bad(
+            where, "its content does not match its own SHA-256, so it was damaged, edited, or not written by Backlit"
+        )
     try:
         fields = json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -111,7 +116,9 @@ def _typed(fields: dict[str, Any]) -> Manifest:
         arrays[name] = (code, tuple(_count(axis) for axis in shape))
     if not isinstance(fields["meta"], dict):
         raise ValueError("meta: expected a mapping")
-    return Manifest(_count(fields["step"]), files, arrays, fields["meta"])
+    if _count(fields["step"]) >= STEPS:
+        raise ValueError(f"step: expected a number below 10^18, got {fields['step']}")
+    return Manifest(fields["step"], files, arrays, fields["meta"])
 
 
 def check_plain(value: Any, path: str) -> None:

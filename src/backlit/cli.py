@@ -1,0 +1,266 @@
+"""The command line: `backlit COMMAND --help`. Each command reads its arguments, calls the library and prints.
+
+Libraries are imported within the commands, so that help costs nothing. Results go to stdout, all else to stderr.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from backlit import __version__
+from backlit.commandline.faults import guarded, note, say, sentence
+from backlit.errors import BacklitError, SettingError
+
+UsageError: Any = typer.BadParameter.__base__  # typer's versions keep it in different places
+START: list[float] = []
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Neural networks with the lights on: train, look inside, prove the gradients.",
+    epilog="Start with: backlit train digits",
+)
+
+Config = Annotated[str, typer.Argument(help="A named experiment (see `backlit list`), a .yaml or .json file, or a run.", metavar="CONFIG")]
+RunArgument = Annotated[str, typer.Argument(help="The directory of a run.", metavar="RUN")]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045  (older typers do not read X | None)
+    typer.Option("--set", "-s", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=0.01, net.dense_1.units=32. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; the exit code. Without `argv`, the words this process was started with."""
+    from backlit.commandline.places import process_start
+
+    START[:] = [process_start() if argv is None else time.time()]
+    return guarded(lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: list[str]) -> int:
+    command: Any = typer.main.get_command(app)
+    try:
+        with command.make_context("backlit", list(argv)) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as end:
+        return int(end.exit_code)
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx else "backlit"
+        say(f"{' '.join(error.format_message().split())} See {path} --help.")
+        return 2
+
+
+@app.callback(invoke_without_command=True)
+def backlit(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"backlit {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="CONFIG_OR_NAME", help="A named experiment or a file; not needed with --resume --out RUN."),
+    ] = None,
+    change: Set = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", "-o", metavar="DIR", help="Where the run goes [default: runs/<name>, then runs/<name>-2, ...]."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run of this name.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a network, write its run directory and report."""
+    from backlit.commandline import places, progress, tables
+
+    if config is None:
+        if not resume or out is None:
+            raise SettingError([("CONFIG_OR_NAME", "expected an experiment; with --resume --out RUN it may be left out")])
+        config = str(places.existing(str(out)))
+    from backlit.training.loop import fit
+
+    experiment = places.experiment(config, change or [])
+    name = places.name_of(config, experiment.name)
+    going_on = out if resume else None
+    if resume and out is None:
+        going_on = places.newest(name)
+    directory = out or going_on or places.fresh(name)
+    if resume and not (directory / "experiment.yaml").exists():
+        note(f"nothing to resume in {directory}: training starts anew")
+    try:
+        with progress.shown() as listener:
+            run = fit(experiment, directory=directory, resume=resume, listener=listener, since=START[0])
+    except (BacklitError, KeyboardInterrupt):
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(directory)
+        raise
+    except Exception:
+        if (directory / "checkpoints").is_dir():
+            note(f"checkpoints are kept in {directory / 'checkpoints'}; go on with: backlit train --resume --out {directory}")
+        raise
+    report = _report(run)
+    result = run.result
+    if json:
+        keys = ("test", "seconds", "steps_per_second", "parameters", "stopped")
+        tables.print_json({"run": str(directory), **{k: result[k] for k in keys}, "report": report and str(report)})
+        return
+    rows = run.facts["rows"]["test"]
+    for line in tables.summary(result, len(run.history), rows, str(directory), str(report or "none")):
+        print(line)
+
+
+def _report(run: Any) -> Path | None:
+    """Write the report; a training that succeeded is not failed by its picture."""
+    try:
+        path: Path = run.report()
+    except BacklitError as error:
+        note(f"no report: {error}; the run is stored: backlit report {run.directory} tries again")
+        return None
+    except OSError as error:
+        note(f"no report: {sentence(error)}; the run is stored: backlit report {run.directory} tries again")
+        return None
+    return path
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--data", "-d", metavar="CONFIG_OR_FILE",
+                     help="Rows to measure on: an experiment's test part, or all rows of a .csv or .npz [default: the run's test part]."),
+    ] = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Measure a trained network, each row counted once."""
+    from backlit.commandline import places, rows, tables
+    from backlit.training.run import open_run
+
+    trained = open_run(places.existing(run))
+    dataset, name = rows.read_dataset(trained, data)
+    found = trained.evaluate(dataset)
+    if json:
+        tables.print_json({"run": run, "data": name, "rows": len(dataset), "metrics": found})
+    else:
+        print(f"{name}: {tables.metrics(found, len(dataset))}, {tables.grouped(len(dataset))} rows")
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows: .csv with the run's columns by name, .npz, .npy, IDX.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file, whole or not at all, instead of lines on stdout."),
+    ] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", "-p", help="Also the probability of each class.")] = False,
+    json: Json = False,
+) -> None:
+    """Predict a class or a value for each row."""
+    from backlit.commandline import places, rows, tables
+    from backlit.training.run import open_run
+
+    trained = open_run(places.existing(run))
+    found = rows.columns(trained, rows.read_rows(trained, source), probabilities)
+    count = len(next(iter(found.values())))
+    if out is not None:
+        rows.write(out, rows.lines(found, header=True))
+    if json:
+        tables.print_json({"run": run, "rows": count, **({"out": str(out)} if out else found)})
+    elif out is not None:
+        note(f"{tables.grouped(count)} rows written to {out}")
+    else:
+        print("\n".join(rows.lines(found, header=probabilities)))
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write the report of a run again: one HTML page and its pictures."""
+    from backlit.commandline import places
+
+    directory = places.existing(run)
+    from backlit.report import write_report
+
+    print(write_report(directory))
+
+
+@app.command()
+def show(config: Config, change: Set = None) -> None:
+    """Print the network as a table: layers, shapes, parameters, FLOPs, memory."""
+    from backlit.commandline import places, tables
+    from backlit.evaluation.cost import costs
+    from backlit.training.setup import setup
+
+    experiment = places.experiment(config, change or [])
+    ready = setup(experiment)
+    tables.print_costs(costs(experiment.net, ready.row), experiment.name or Path(config).stem)
+
+
+@app.command()
+def see(
+    config: Config,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Rows of the batch.")] = 4,
+    layer: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--layer", "-l", metavar="PATH", help="Only this layer: dense_1, or residual_1.dense_2."),
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Print the numbers themselves too.")] = False,
+    change: Set = None,
+) -> None:
+    """Show every z, a, delta and gradient of one step on NumPy, and compare the compiled step."""
+    from backlit import see as lights
+    from backlit.commandline import places, tables
+
+    experiment = places.experiment(config, change or [])
+    sight = lights.see(experiment, rows)
+    tables.print_sight(sight.of(layer) if layer else sight, values, experiment.name or Path(config).stem)
+
+
+@app.command()
+def gradcheck(
+    config: Config,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Rows to check on.")] = 4,
+    forward: Annotated[bool, typer.Option("--forward", help="Forward differences instead of central ones.")] = False,
+    change: Set = None,
+) -> int:
+    """Prove the gradients: every array against differences of the loss, in float64. Exit code 1 when one is wrong."""
+    from backlit import gradcheck as gradients
+    from backlit.commandline import places
+    from backlit.see import batch
+    from backlit.training.setup import setup
+
+    experiment = places.experiment(config, change or [])
+    ready = setup(experiment)
+    x, y, _ = batch(ready, rows)
+    check = gradients.check_gradients(
+        experiment.net, experiment.loss, x, y, difference="forward" if forward else "central", seed=experiment.seed % 2**32
+    )
+    print(check)
+    return 0 if check.passed else 1
+
+
+@app.command(name="list")
+def names() -> None:
+    """List the experiments that come with backlit."""
+    from backlit.commandline.places import described
+
+    known = described()
+    width = max(map(len, known), default=0)
+    for name, text in known.items():
+        print(f"{name:<{width}}  {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

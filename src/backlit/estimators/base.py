@@ -1,0 +1,204 @@
+"""What `Classifier` and `Regressor` share: from arrays to a trained net, in scikit-learn's manner."""
+
+import math
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from backlit.data import Dataset, Split, apply_all, fit_all
+from backlit.data.source import names_of
+from backlit.engine import random, tree
+from backlit.errors import SettingError, ShapeError
+from backlit.estimators.arguments import Arguments
+from backlit.estimators.rounds import Plateau, Rounds, Rows, build_program, choose, outputs, precision
+from backlit.evaluation.metrics import HEADLINE, measure
+from backlit.labels import check_weights
+from backlit.protocol import Loss, Tree, paths
+
+
+class Perceptron(BaseEstimator):  # type: ignore[misc]
+    """Base of both: the arguments are stored as they come and checked when `fit` begins; what is learned ends in _."""
+
+    @abstractmethod
+    def _targets(self, y: np.ndarray, loss: Loss | None, going_on: bool) -> tuple[np.ndarray, Loss, int]:
+        """Targets as the loss takes them, the loss, and how many outputs the net needs."""
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any, going_on: bool, partial: bool) -> Any:
+        """All of fit and partial_fit; `going_on` keeps the parameters, `partial` is one epoch with the same optimiser."""
+        arguments = Arguments.of(self)
+        if partial and arguments.early_stopping:
+            text = "expected False in partial_fit, which never sees all rows, got True; use fit, or early_stopping=False"
+            raise SettingError([("early_stopping", text)])
+        numeric = {} if hasattr(self, "predict_proba") else {"y_numeric": True}
+        X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32),
+                             multi_output=True, reset=not going_on, **numeric)  # fmt: skip
+        target, loss, width = self._targets(y, arguments.loss, going_on)
+        weight = None
+        if sample_weight is not None:
+            check_weights(sample_weight, X.shape[0], "sample_weight")
+            weight = np.asarray(sample_weight, dtype=np.float64)
+            counts = weight > 0  # a row of weight 0 is a row that is not there
+            X, target, weight = X[counts], target[counts], weight[counts]
+        rows = Rows(dense(X), target, weight)
+        if not going_on:
+            self._begin(arguments, rows, loss, width)
+        rows = Rows(self._prepared(rows.x), self._prepared_target(rows.y), weight)
+        validation = None
+        if arguments.early_stopping:
+            rows, validation = self._split(arguments, rows)
+        self._train(arguments, rows, validation, going_on and partial, 1 if partial else arguments.max_iter)
+        return self
+
+    def _begin(self, arguments: Arguments, rows: Rows, loss: Loss, width: int) -> None:
+        """Measure the preprocessing, draw the parameters, choose the engine."""
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._preprocessing = arguments.preprocessing
+        self._target_preprocessing = arguments.target_preprocessing
+        self.prepared_ = fit_all(self._preprocessing, rows.x, rows.weight)
+        self.target_prepared_ = fit_all(self._target_preprocessing, rows.y, rows.weight)
+        self.net_, self.criterion_, self.n_outputs_ = arguments.network(width), loss, width
+        row = apply_all(self._preprocessing, self.prepared_, rows.x[:1]).shape[1:]
+        try:
+            out, params, state = self.net_.init(random.fold(random.key(self._seed), "init"), row)
+        except ShapeError as error:
+            raise error.under("net") from None
+        if math.prod(out) != width:
+            text = f"expected {width} output{'s' * (width > 1)} a row for this data and {type(loss).__name__}, got {out}"
+            raise ShapeError(f"{text}; end the net with Dense({width})", "net")
+        batch = batch_size(arguments, len(rows.x))
+        steps = arguments.max_iter * math.ceil(len(rows.x) / batch)
+        self.engine_ = choose(arguments.engine, params, steps, batch)
+        dtype = precision(self.engine_)
+        self.params_, self.state_ = tree.cast(params, dtype), tree.cast(state, dtype)
+        self.loss_curve_: list[float] = []
+        self.t_ = 0
+        self._optimizer: tuple[Tree | None, int] = (None, 0)
+
+    def _split(self, arguments: Arguments, rows: Rows) -> tuple[Rows, Rows]:
+        """Training rows and those that are held out; classes keep their proportions."""
+        labels = rows.y.dtype.kind in "iu"
+        y = rows.y if labels else np.zeros(len(rows.x), np.int32)
+        names = names_of(int(y.max()) + 1) if labels else ()
+        split = Split(validation=arguments.validation_fraction, test=0.0)
+        parts = split.apply(Dataset(np.arange(len(y))[:, None], y, names), self._seed)
+        return rows.take(parts.train.x[:, 0]), rows.take(parts.validation.x[:, 0])
+
+    def _train(self, arguments: Arguments, rows: Rows, held_out: Rows | None, keep: bool, epochs: int) -> None:
+        """Epochs until the loss (or the validation score) stands still; what came out is stored as NumPy arrays."""
+        batch = batch_size(arguments, len(rows.x))
+        if isinstance(arguments.batch_size, int) and arguments.batch_size > len(rows.x) and epochs > 1:
+            text = f"batch_size: {arguments.batch_size} is more than the {len(rows.x)} rows; all rows are one batch"
+            warnings.warn(text, stacklevel=4)
+        counts = batch * (1.0 if rows.weight is None else float(rows.weight.mean()))
+        steps = arguments.max_iter * math.ceil(len(rows.x) / batch)
+        program = build_program(self.net_, self.criterion_, arguments.rule(), arguments.alpha / counts, self.params_, steps)
+        rounds = Rounds(program, self.engine_, rows, batch, arguments.shuffle, self._seed)
+        moving = rounds.start(self.params_, self.state_, *(self._optimizer if keep else (None, 0)))
+        plateau, cuts, scores, stopped = Plateau(arguments.tol, arguments.n_iter_no_change), 0, [], False
+        best = (moving.params, moving.state)
+        self.n_iter_ = 0
+        while self.n_iter_ < epochs and not stopped:
+            lr = arguments.lr(self.t_, cuts)
+            moving, loss = rounds.epoch(moving, len(self.loss_curve_), lr)
+            self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(rows.x)
+            self.loss_curve_.append(loss)
+            said = f"epoch {self.n_iter_}: loss {loss:.6f}"
+            if held_out is None:
+                plateau.seen(-loss)
+            else:
+                scores.append(self._measured(moving.params, moving.state, held_out))
+                said += f", validation score {scores[-1]:.6f}"
+                if plateau.seen(scores[-1]):
+                    best = (moving.params, moving.state)
+            if arguments.verbose:
+                print(said)
+            if plateau.reached:
+                stopped = not arguments.adaptive or lr <= 1e-6
+                plateau.stalled, cuts = 0, cuts + 1
+        if not stopped and epochs > 1:
+            text = f"max_iter: {epochs} epochs are over and the loss still falls; write a larger max_iter or tol"
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        after = tree.map(np.asarray, moving)
+        self._optimizer = (after.rule, int(after.step))
+        self.params_, self.state_ = tree.map(np.asarray, best if held_out else (moving.params, moving.state))
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = None if held_out else min(self.loss_curve_)
+        self.validation_scores_ = scores if held_out else None
+        self.best_validation_score_ = max(scores) if held_out else None
+
+    def _measured(self, params: Tree, state: Tree, rows: Rows) -> float:
+        """Accuracy, share of rows with all labels right, or r2, on rows that are not trained on."""
+        task = self.criterion_.task
+        found = outputs(self.net_, self.engine_, params, state, rows.x)
+        return measure(task, found, rows.y, rows.weight)["r2" if task == "regression" else HEADLINE[task]]
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """(N, K) outputs of the net in float64 for rows as they come."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=("csr",), dtype=(np.float64, np.float32), reset=False)
+        step = max(1, 2**24 // max(1, X.shape[1]))  # sparse rows are made dense a few at a time
+        parts = [self._prepared(dense(X[i : i + step])) for i in range(0, X.shape[0], step)]
+        found = [outputs(self.net_, self.engine_, self.params_, self.state_, part) for part in parts]
+        return np.concatenate(found).astype(np.float64)
+
+    def _prepared(self, x: np.ndarray) -> np.ndarray:
+        """Rows as the net takes them: preprocessed in the precision they come in, then in that of the engine."""
+        prepared = apply_all(self._preprocessing, self.prepared_, x)
+        return np.ascontiguousarray(prepared, dtype=precision(self.engine_))
+
+    def _prepared_target(self, y: np.ndarray) -> np.ndarray:
+        if y.dtype.kind in "iu":
+            return y
+        return np.asarray(apply_all(self._target_preprocessing, self.target_prepared_, y), precision(self.engine_))
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """W of every fully connected layer, (inputs, units), from the first to the last."""
+        return [layer["W"] for layer in self._dense_layers()]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """b of every fully connected layer that has one."""
+        return [layer["b"] for layer in self._dense_layers() if "b" in layer]
+
+    @property
+    def n_layers_(self) -> int:
+        """Fully connected layers, and the input."""
+        return len(self.coefs_) + 1
+
+    @property
+    def out_activation_(self) -> str:
+        """What makes an answer of the net's outputs: 'softmax', 'logistic' or 'identity'."""
+        names = {"classification": "softmax", "binary": "logistic", "multilabel": "logistic"}
+        return names.get(self.criterion_.task, "identity")
+
+    def _dense_layers(self) -> list[Tree]:
+        found = []
+        for path in ["", *paths(self.net_)]:
+            params = self.params_
+            for name in path.split(".") if path else ():
+                params = params[name]
+            if "W" in params and getattr(params["W"], "ndim", 0) == 2:
+                found.append(params)
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def batch_size(arguments: Arguments, rows: int) -> int:
+    """The batch size, at most the number of rows; 'auto' is 200."""
+    return min(rows, 200 if arguments.batch_size == "auto" else arguments.batch_size)
+
+
+def dense(X: Any) -> np.ndarray:
+    """The rows with their zeros written out."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
