@@ -18,13 +18,22 @@ _WHERE = {
         "ELU", "GELU", "Autodiff", "Branch", "Chain", "Dense", "Dropout", "Flatten", "HardTanh", "LeakyReLU", "ReLU",
         "Reshape", "Residual", "SiLU", "Sigmoid", "SoftSign", "Softmax", "Softplus", "Tanh",
     ],
-    "backlit.losses": ["SoftmaxCrossEntropy", "SquaredError"],
-    "backlit.optim": ["L1L2", "SGD", "Adam", "AdamW", "ClipByNorm", "Momentum", "Nesterov"],
+    "backlit.losses": [
+        "KL", "AbsoluteError", "BinaryCrossEntropy", "BinaryHinge", "Huber", "MaxMargin", "MultiClassHinge",
+        "MultiLabelCrossEntropy", "SoftmaxCrossEntropy", "SquaredError",
+    ],
+    "backlit.optim": ["L1L2", "SGD", "Adam", "AdamW", "ClipByNorm", "Constant", "Cosine", "Momentum", "Nesterov", "WarmUp"],
+    "backlit.data": [
+        "Arrays", "BreastCancer", "Center", "Csv", "Dataset", "Diabetes", "Digits", "FashionMnist", "Idx", "Iris", "MinMax",
+        "Mnist", "Npz", "Polynomial", "Scale", "Split", "Standardize", "Wine", "load_dataset",
+    ],
     "backlit.api": ["train"],
-    "backlit.config": ["Experiment"],
+    "backlit.config": ["Checkpointing", "Experiment"],
     "backlit.training.run": ["Run", "open_run"],
     "backlit.training.stopping": ["Halving", "Stopping"],
     "backlit.gradcheck": ["check_gradients"],
+    "backlit.plots": ["plot_loss_and_accuracy"],
+    "backlit.estimators": ["Classifier", "Regressor"],
     "backlit.engine": ["random", "tree"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -26,11 +26,15 @@ app = typer.Typer(
     epilog="Start with: backlit train digits",
 )
 
-Config = Annotated[str, typer.Argument(help="A named experiment (see `backlit list`), a .yaml or .json file, or a run.", metavar="CONFIG")]
+Config = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A named experiment (see: backlit list), a file, or a run.")
+]
 RunArgument = Annotated[str, typer.Argument(help="The directory of a run.", metavar="RUN")]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045  (older typers do not read X | None)
-    typer.Option("--set", "-s", metavar="PATH=VALUE", help="Change a setting: optimizer.lr=0.01, net.dense_1.units=32. Repeatable."),
+    typer.Option(
+        "--set", "-s", metavar="PATH=VALUE", help="Change a setting, as in optimizer.lr=0.01; may be given several times."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 
@@ -52,7 +56,7 @@ def _run(argv: list[str]) -> int:
         return int(end.exit_code)
     except UsageError as error:
         path = error.ctx.command_path if error.ctx else "backlit"
-        say(f"{' '.join(error.format_message().split())} See {path} --help.")
+        say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {path} --help")
         return 2
 
 
@@ -71,14 +75,18 @@ def backlit(
 def train(
     config: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(metavar="CONFIG_OR_NAME", help="A named experiment or a file; not needed with --resume --out RUN."),
+        typer.Argument(
+            metavar="CONFIG_OR_NAME", help="A named experiment or a .yaml or .json file; --resume --out RUN needs none."
+        ),
     ] = None,
     change: Set = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", metavar="DIR", help="Where the run goes [default: runs/<name>, then runs/<name>-2, ...]."),
+        typer.Option("--out", "-o", metavar="DIR", help="Where the run goes; by default runs/<name>, then runs/<name>-2."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run of this name.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, or with the newest run of this name.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a network, write its run directory and report."""
@@ -86,7 +94,8 @@ def train(
 
     if config is None:
         if not resume or out is None:
-            raise SettingError([("CONFIG_OR_NAME", "expected an experiment; with --resume --out RUN it may be left out")])
+            text = "expected an experiment, got none; it may be left out with --resume --out RUN"
+            raise SettingError([("CONFIG_OR_NAME", text)])
         config = str(places.existing(str(out)))
     from backlit.training.loop import fit
 
@@ -101,16 +110,16 @@ def train(
     try:
         with progress.shown() as listener:
             run = fit(experiment, directory=directory, resume=resume, listener=listener, since=START[0])
+        report = _report(run)
     except (BacklitError, KeyboardInterrupt):
         raise
-    except OSError as error:
-        error.filename = error.filename or str(directory)
+    except Exception as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(directory)
+        checkpoints = directory / "checkpoints"
+        if checkpoints.is_dir():
+            note(f"checkpoints are kept in {checkpoints}; go on with: backlit train --resume --out {directory}")
         raise
-    except Exception:
-        if (directory / "checkpoints").is_dir():
-            note(f"checkpoints are kept in {directory / 'checkpoints'}; go on with: backlit train --resume --out {directory}")
-        raise
-    report = _report(run)
     result = run.result
     if json:
         keys = ("test", "seconds", "steps_per_second", "parameters", "stopped")
@@ -139,13 +148,15 @@ def evaluate(
     run: RunArgument,
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--data", "-d", metavar="CONFIG_OR_FILE",
-                     help="Rows to measure on: an experiment's test part, or all rows of a .csv or .npz [default: the run's test part]."),
+        typer.Option(
+            "--data", "-d", metavar="CONFIG_OR_FILE",
+            help="An experiment (its test part) or a .csv or .npz (all its rows). By default the run's own test part.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Measure a trained network, each row counted once."""
-    from backlit.commandline import places, rows, tables
+    from backlit.commandline import places, progress, rows, tables
     from backlit.training.run import open_run
 
     trained = open_run(places.existing(run))
@@ -154,35 +165,38 @@ def evaluate(
     if json:
         tables.print_json({"run": run, "data": name, "rows": len(dataset), "metrics": found})
     else:
-        print(f"{name}: {tables.metrics(found, len(dataset))}, {tables.grouped(len(dataset))} rows")
+        print(f"{name}: {tables.metrics(found, len(dataset))}, {progress.grouped(len(dataset))} rows")
 
 
 @app.command()
 def predict(
     run: RunArgument,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows: .csv with the run's columns by name, .npz, .npy, IDX.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Rows: a .csv with the run's columns by name, .npz, .npy or IDX.")
+    ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file, whole or not at all, instead of lines on stdout."),
+        typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file, whole or not at all, not lines on stdout."),
     ] = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", "-p", help="Also the probability of each class.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", "-p", help="Also the probability of each class.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Predict a class or a value for each row."""
-    from backlit.commandline import places, rows, tables
+    from backlit.commandline import places, progress, rows, tables
     from backlit.training.run import open_run
 
     trained = open_run(places.existing(run))
-    found = rows.columns(trained, rows.read_rows(trained, source), probabilities)
-    count = len(next(iter(found.values())))
+    found = rows.answers(trained, rows.read_rows(trained, source), probabilities)
     if out is not None:
-        rows.write(out, rows.lines(found, header=True))
+        rows.write(out, found.lines(header=True))
     if json:
-        tables.print_json({"run": run, "rows": count, **({"out": str(out)} if out else found)})
+        tables.print_json({"run": run, "rows": len(found), **({"out": str(out)} if out else found.plain())})
     elif out is not None:
-        note(f"{tables.grouped(count)} rows written to {out}")
+        note(f"{progress.grouped(len(found))} rows written to {out}")
     else:
-        print("\n".join(rows.lines(found, header=probabilities)))
+        print("\n".join(found.lines(header=probabilities)))
 
 
 @app.command()
@@ -244,9 +258,9 @@ def gradcheck(
     experiment = places.experiment(config, change or [])
     ready = setup(experiment)
     x, y, _ = batch(ready, rows)
-    check = gradients.check_gradients(
-        experiment.net, experiment.loss, x, y, difference="forward" if forward else "central", seed=experiment.seed % 2**32
-    )
+    difference: Any = "forward" if forward else "central"
+    net, loss = experiment.net, experiment.loss
+    check = gradients.check_gradients(net, loss, x, y, difference=difference, seed=experiment.seed)
     print(check)
     return 0 if check.passed else 1
 

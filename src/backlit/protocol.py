@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from backlit.engine import random
-from backlit.errors import ShapeError, join
+from backlit.errors import BacklitError, ShapeError, join
 from backlit.settings import Settings
 
 Array: TypeAlias = Any
@@ -47,7 +47,8 @@ class Context:
     def key(self) -> Array:
         """This layer's own key. Folded when it is asked for: most layers never draw."""
         if self.root is None:
-            raise ValueError("this layer draws random numbers: pass Context(train=True, root=random.key(seed))")
+            where = f"{'.'.join(map(str, self.path))}: " if self.path else ""
+            raise BacklitError(f"{where}this layer draws random numbers; pass Context(train=True, root=random.key(seed))")
         key = self.root
         for name in self.path:
             key = random.fold(key, name)

@@ -5,9 +5,10 @@
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -113,8 +114,9 @@ def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -
     eager = _numbers(experiment, *step)
     compiled = xla.ready(xla.compile(partial(_numbers, experiment))(*xla.place(step)))
     quantities = tuple(
-        Quantity(*name.rsplit(" ", 1), np.asarray(eager[name]), np.asarray(compiled[name]))
+        Quantity(path, symbol, np.asarray(eager[name]), np.asarray(compiled[name]))
         for name in _order(experiment.net, eager)
+        for path, symbol in [name.rsplit(" ", 1)]
     )
     kinds = {path: type(layer).__name__ for path, layer in _layers(experiment.net)}
     return Sight(quantities, kinds, tuple(map(int, taken)), ready.parts.train.y[taken])

@@ -87,15 +87,17 @@ def build(kind: type[S], value: Any) -> S:
         return lookup(kind, value).from_plain({})
     if isinstance(value, dict):
         fields = dict(value)
-        name = fields.pop("type", None)
-        if name is None and not dataclass_is_abstract(kind):
+        if "type" not in fields and not dataclass_is_abstract(kind):
             return kind.from_plain(fields)
+        name = fields.pop("type", None)
         if not isinstance(name, str):
-            raise SettingError([("type", f"expected the name of a {kind.__name__}, got {received(name)}")])
+            got = "nothing" if name is None else received(name)
+            raise SettingError([("type", f"expected the name of {article(kind.__name__)}, got {got}")])
         return lookup(kind, name).from_plain(fields)
     if isinstance(value, list | tuple) and hasattr(kind, "from_list"):
         return typing.cast(S, kind.from_list(value))
-    raise SettingError([("", f"expected a {kind.__name__}, its name, or a mapping with 'type', got {received(value)}")])
+    text = f"expected {article(kind.__name__)}, its name, or a mapping with 'type', got {received(value)}"
+    raise SettingError([("", text)])
 
 
 def lookup(kind: type[S], name: str) -> type[S]:
@@ -149,13 +151,20 @@ def checked(hint: Any, value: Any) -> Any:
 
 
 def _checked_number(hint: Any, value: Any) -> Any:
-    if isinstance(value, Settings) or hasattr(value, "__array_namespace__"):
-        return value
-    if isinstance(value, dict):
+    if isinstance(value, Settings | dict):
         from backlit.optim.schedules import Schedule
 
         return build(Schedule, value)
-    return _checked_by_type(hint, value)
+    if hasattr(value, "item") and hasattr(value, "tolist") and getattr(value, "ndim", None) == 0:
+        value = _concrete(value)
+    return value if hasattr(value, "__array_namespace__") else _checked_by_type(hint, value)
+
+
+def _concrete(value: Any) -> Any:
+    """A NumPy number as Python's, so that it is checked and compared like one; a traced one stays."""
+    import numpy as np
+
+    return value.item() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _checked_tuple(kind: type[S], value: Any) -> tuple[S, ...]:
@@ -175,13 +184,33 @@ def _checked_tuple(kind: type[S], value: Any) -> tuple[S, ...]:
 def _checked_by_type(hint: Any, value: Any) -> Any:
     from pydantic import ValidationError
 
+    # True is an integer to Python; as a number of units it is a mistake.
+    mistaken = isinstance(value, bool) and _takes(hint, int, float) and not _takes(hint, bool)
     try:
-        return _adapter(hint).validate_python(value)
+        return _adapter(hint).validate_python(object() if mistaken else value)
     except ValidationError as error:
-        what = " or ".join(dict.fromkeys(_expectation(e) for e in error.errors()))
-        raise SettingError([("", f"expected {what}, got {received(value)}")]) from None
+        places = {str(e["loc"][0]) for e in error.errors() if e["loc"] and isinstance(e["loc"][0], int)}
+        if len(places) == 1 and isinstance(value, list | tuple):
+            place = places.pop()
+            what = _expected(e for e in error.errors() if str(e["loc"][0]) == place)
+            got = received(value[int(place)]) if int(place) < len(value) else "nothing"
+            raise SettingError([(place, f"expected {what}, got {got}")]) from None
+        raise SettingError([("", f"expected {_expected(error.errors())}, got {received(value)}")]) from None
     except ShapeError as error:
         raise SettingError([("", str(error))]) from None
+
+
+def _takes(hint: Any, *kinds: type) -> bool:
+    return hint in kinds or type(hint) in kinds or any(_takes(part, *kinds) for part in get_args(hint))
+
+
+def _expected(errors: typing.Iterable[Any]) -> str:
+    return " or ".join(dict.fromkeys(_expectation(e) for e in errors))
+
+
+def article(noun: str) -> str:
+    """'a Layer', 'an Initializer'."""
+    return f"{'an' if noun[0].upper() in 'AEIO' else 'a'} {noun}"
 
 
 def _expectation(error: Any) -> str:
@@ -190,7 +219,8 @@ def _expectation(error: Any) -> str:
         text = text.removeprefix(start)
     nouns = {"int_parsing": "an integer", "int_type": "an integer", "int_from_float": "an integer",
              "float_parsing": "a number", "float_type": "a number", "string_type": "text",
-             "bool_parsing": "true or false", "bool_type": "true or false",
+             "bool_parsing": "true or false", "bool_type": "true or false", "finite_number": "a finite number",
+             "tuple_type": "a list", "list_type": "a list", "dict_type": "a mapping", "missing": "a value",
              "greater_than": "a number " + text, "greater_than_equal": "a number " + text,
              "less_than": "a number " + text, "less_than_equal": "a number " + text}  # fmt: skip
     return nouns.get(error["type"], text)
@@ -200,7 +230,7 @@ def _expectation(error: Any) -> str:
 def _adapter(hint: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
-    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
 @cache

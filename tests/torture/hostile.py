@@ -39,7 +39,7 @@ MEMORY = 64 << 20
 
 
 HANGS = 30
-"""Seconds after which a load counts as hung. The bar of one second is processor time, which other work does not change."""
+"""Seconds after which a load counts as hung. The bar of one second is processor time, which other work leaves alone."""
 
 
 class Evil:

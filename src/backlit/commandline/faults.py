@@ -10,7 +10,8 @@
 import errno
 import os
 import sys
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from backlit.errors import BacklitError
 
@@ -39,6 +40,7 @@ def guarded(call: Callable[[], int | None]) -> int:
         if error.errno not in (*FULL, *PLACE):
             raise
         say(sentence(error))
+        _forget_output()
         return 2
 
 

@@ -71,7 +71,8 @@ def existing(path: str) -> Path:
 
 
 def _written(run: Path) -> float:
-    return max(p.stat().st_mtime for p in (run, run / "checkpoints", run / "metrics.jsonl", run / "experiment.yaml") if p.exists())
+    files = (run, run / "checkpoints", run / "metrics.jsonl", run / "experiment.yaml")
+    return max(path.stat().st_mtime for path in files if path.exists())
 
 
 def described() -> dict[str, str]:

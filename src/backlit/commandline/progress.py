@@ -99,7 +99,7 @@ class Lines:
         match event:
             case Started():
                 self.write(*opening(event))
-                self.said = now
+                self.said, self.said_step = now, event.step
             case Notice(text):
                 self.write(text)
             case EpochEnded(record):
@@ -109,7 +109,7 @@ class Lines:
             case Progress() if now - self.said >= STILL_THERE:
                 self.line(now)
             case Finished() if self.said_step != self.standing.step:
-                self.line(now)
+                self.line(now)  # stopped early, between two lines
 
     def line(self, now: float) -> None:
         standing, self.said, self.said_step = self.standing, now, self.standing.step
@@ -162,12 +162,14 @@ class Bar:
         assert started is not None
         left = standing.left
         ended = standing.step >= started.steps
-        rest = clock(time.monotonic() - standing.began) if ended else f"{clock(left)} left" if left is not None else ""
+        rest = f"{clock(left)} left" if left is not None else ""
+        rest = clock(time.monotonic() - standing.began) if ended else rest
         grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True)
         grid.add_column(no_wrap=True, justify="right", min_width=9)
-        bar = ProgressBar(total=max(1, started.steps), completed=standing.step, complete_style="cyan", finished_style="green")
+        total = max(1, started.steps)
+        bar = ProgressBar(total, standing.step, complete_style="cyan", finished_style="green")
         grid.add_row(bar, Text(f"epoch {standing.epoch}/{standing.epochs}"), Text(rest, style="dim"))
         text = Text("   ".join(standing.parts()), overflow="ellipsis", no_wrap=True)
         self.live.update(Group(grid, text), refresh=True)
@@ -187,8 +189,8 @@ def opening(event: Started) -> list[str]:
         f"{epochs} epochs of {grouped(event.steps_per_epoch)} steps; {event.layout}"
     ]
     if event.step:
-        epoch = event.step // event.steps_per_epoch + 1
-        lines.append(f"going on after step {grouped(event.step)} of {grouped(event.steps)} (epoch {min(epoch, epochs)})")
+        epoch = min(event.step // event.steps_per_epoch + 1, epochs)
+        lines.append(f"going on after step {grouped(event.step)} of {grouped(event.steps)} (epoch {epoch})")
     return lines
 
 

@@ -1,7 +1,7 @@
 """Rows from a file to a trained net, and its answers to a file."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,8 +133,8 @@ def _file(run: "Run", name: str) -> "Dataset":
     path, source = files.find(name), run.experiment.data
     task: Any = "classification" if run.facts.get("classes") else "regression"
     if path.suffix.lower() in (".npz", ".npy") or path.is_dir():
-        same = isinstance(source, Npz)
-        return replace(source, path=str(path), task=task).load() if same else Npz(str(path), task=task).load()
+        own = replace(source, path=str(path), task=task) if isinstance(source, Npz) else Npz(str(path), task=task)
+        return own.load()
     if path.suffix.lower() not in TABLES:
         kinds = "an experiment (.yaml, .json), a table (.csv, .tsv, .txt) or an archive (.npz)"
         raise DataError(f"{path}: expected {kinds}, got {path.suffix or 'no ending'}")
@@ -145,7 +145,8 @@ def _file(run: "Run", name: str) -> "Dataset":
     others = [column for column in names if column not in features]
     if len(others) != 1 or len(names) != len(features) + 1:
         found = f"besides them {', '.join(map(repr, others)) or 'nothing'}"
-        text = f"expected the columns this run was trained on ({', '.join(features) or 'unnamed'}) and one target, got {found}"
+        wanted = ", ".join(features) or "unnamed"
+        text = f"expected the columns this run was trained on ({wanted}) and one target, got {found}"
         raise DataError(f"{path}: {text}")
     dataset = Csv(str(path), target=others[0], task=task, separator=separator).load()
     order = [dataset.features.index(feature) for feature in features]
@@ -157,7 +158,8 @@ def _renamed(run: "Run", dataset: "Dataset", where: str) -> "Dataset":
     known, there = tuple(run.facts.get("classes") or ()), dataset.classes
     if known == there or not known:
         if there and not known:
-            raise DataError(f"{where}: expected numbers to compare with, as this run predicts, got the classes {received(there)}")
+            text = f"expected numbers to compare with, as this run predicts, got the classes {received(there)}"
+            raise DataError(f"{where}: {text}")
         return dataset
     if not there:
         raise DataError(f"{where}: expected labels of the classes {received(known)}, got numbers")
@@ -170,25 +172,47 @@ def _renamed(run: "Run", dataset: "Dataset", where: str) -> "Dataset":
     return replace(dataset, y=table[dataset.y], classes=known)
 
 
-def columns(run: "Run", x: np.ndarray, with_probabilities: bool) -> dict[str, list[Any]]:
-    """The run's answers by column: prediction (one column an output), then p(class) where asked for."""
+@dataclass(frozen=True)
+class Answers:
+    """What a run says of rows: predictions (N,) or (N, K), and (N, classes) probabilities where asked for."""
+
+    predictions: np.ndarray
+    probabilities: np.ndarray | None
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON: a list of predictions, and a list of probabilities for each class."""
+        found: dict[str, Any] = {"predictions": self.predictions.tolist()}
+        if self.probabilities is not None:
+            columns = self.probabilities.T.tolist()
+            found["probabilities"] = dict(zip(self.classes, columns, strict=True))
+        return found
+
+    def lines(self, header: bool) -> list[str]:
+        """CSV: a row a line; a value that holds a comma or a quote is quoted."""
+        table = self.predictions.reshape(len(self), -1).tolist()
+        names = ["prediction"] if self.predictions.ndim == 1 else [f"prediction_{i}" for i in range(len(table[0]))]
+        if self.probabilities is not None:
+            names += [f"p({name})" for name in self.classes]
+            table = [[*row, *more] for row, more in zip(table, self.probabilities.tolist(), strict=True)]
+        return [",".join(map(_cell, row)) for row in ([names, *table] if header else table)]
+
+
+def answers(run: "Run", x: np.ndarray, with_probabilities: bool) -> Answers:
+    """Predictions, and probabilities where asked for; BacklitError when a run that predicts numbers has none."""
     if with_probabilities and run.experiment.loss.task == "regression":
         raise BacklitError("--probabilities: expected a run with classes, this one predicts numbers; leave it out")
-    found = np.asarray(run.predict(x))
-    found = found.reshape(len(found), -1)
-    wide = found.shape[1] > 1
-    result = {f"prediction_{i}" if wide else "prediction": found[:, i].tolist() for i in range(found.shape[1])}
-    if with_probabilities:
-        p = np.asarray(run.probabilities(x))
-        names = run.facts.get("classes") or [str(i) for i in range(p.shape[1])]
-        result |= {f"p({name})": p[:, i].tolist() for i, name in zip(range(p.shape[1]), names, strict=False)}
-    return result
-
-
-def lines(found: dict[str, list[Any]], header: bool) -> list[str]:
-    """CSV: a row a line; a value that holds a comma or a quote is quoted."""
-    rows = [list(found), *zip(*found.values(), strict=True)] if header else list(zip(*found.values(), strict=True))
-    return [",".join(map(_cell, row)) for row in rows]
+    predictions = np.asarray(run.predict(x))
+    if predictions.ndim == 2 and predictions.shape[1] == 1:
+        predictions = predictions[:, 0]
+    if not with_probabilities:
+        return Answers(predictions, None, ())
+    p = np.asarray(run.probabilities(x))
+    known = tuple(run.facts.get("classes") or ())
+    return Answers(predictions, p, known if len(known) == p.shape[1] else tuple(str(i) for i in range(p.shape[1])))
 
 
 def write(path: Path, text: list[str]) -> None:

@@ -5,7 +5,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from backlit.commandline.progress import clock, figure, grouped
+from backlit.commandline.progress import figure, grouped
 
 if TYPE_CHECKING:
     from backlit.evaluation.cost import Costs
@@ -40,10 +40,10 @@ def print_table(headings: list[str], rows: list[list[str]], left: int = 1, foote
 def print_costs(found: "Costs", title: str) -> None:
     """The layers of a net with their shapes and what they cost."""
     print(f"{title}: rows of {shape(found.input)} in, {shape(found.output)} out")
-    rows = [
-        ["  " * c.depth + c.path.rpartition(".")[2], c.kind, shape(c.shape), grouped(c.parameters), amount(c.flops), size(c.memory)]
-        for c in found.layers
-    ]
+    rows = []
+    for c in found.layers:
+        name = "  " * c.depth + c.path.rpartition(".")[2]
+        rows.append([name, c.kind, shape(c.shape), grouped(c.parameters), amount(c.flops), size(c.memory)])
     footer = ["total", "", shape(found.output), grouped(found.parameters), amount(found.flops), size(found.memory)]
     headings = ["layer", "type", "output", "parameters", "FLOPs/row", "memory/row"]
     print_table(headings, rows, 3, footer)
@@ -63,7 +63,8 @@ def print_sight(sight: "Sight", values: bool, title: str) -> None:
     print_table(headings, [_line(sight, q) for q in sight.quantities], 4)
     worst = sight.worst
     where = f"{worst.path} {worst.symbol}".strip()
-    print(f"Largest difference between NumPy and the compiled step: {worst.difference:.2g} in {where} ({worst.relative:.1e} relative)")
+    apart = f"{worst.difference:.2g} in {where} ({worst.relative:.1e} relative)"
+    print(f"Largest difference between NumPy and the compiled step: {apart}")
 
 
 def print_values(q: "Quantity", kind: str) -> None:
@@ -93,12 +94,13 @@ def summary(result: dict[str, Any], epochs: int, rows: int, directory: str, repo
     """The last lines of a training."""
     spent = result["seconds"]
     early = f"; stopped early, best epoch {result['best_epoch']}" if result["stopped"] == "early" else ""
-    seconds = ", ".join(f"{name} {spent[key]:.2f} s" for name, key in
-                        (("start-up", "startup"), ("compile", "compile"), ("train", "train"), ("in all", "total")))  # fmt: skip
+    names = {"start-up": "startup", "compile": "compile", "train": "train", "in all": "total"}
+    seconds = ", ".join(f"{name} {spent[key]:.2f} s" for name, key in names.items())
+    pace = f" at {grouped(round(result['steps_per_second']))} steps/s" if result["steps_per_second"] else ""
     test = metrics(result["test"], rows) if result["test"] else "no test part"
     return [
         f"test    {test}" + (f", {grouped(rows)} rows" if rows else ""),
-        f"time    {seconds}; {epochs} epochs at {grouped(round(result['steps_per_second']))} steps/s{early}",
+        f"time    {seconds}; {epochs} epochs{pace}{early}",
         f"run     {directory}",
         f"report  {report}",
     ]
@@ -133,7 +135,8 @@ def _line(sight: "Sight", q: "Quantity") -> list[str]:
     if q.symbol == "L":
         numbers = [numbers[0], "", "", ""]
     zeros = "" if q.symbol == "L" else f"{100 * s['zeros']:.0f} %"
-    return [q.path, sight.kinds.get(q.path, "") if q.path else "", q.symbol, shape(q.values.shape), *numbers, zeros, f"{q.difference:.1e}"]
+    kind = sight.kinds.get(q.path, "") if q.path else ""
+    return [q.path, kind, q.symbol, shape(q.values.shape), *numbers, zeros, f"{q.difference:.1e}"]
 
 
 def _finite(value: Any) -> Any:
@@ -146,6 +149,3 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-__all__ = [
-    "amount", "clock", "figure", "metrics", "print_costs", "print_json", "print_sight", "print_table", "shape", "size", "summary",
-]  # fmt: skip

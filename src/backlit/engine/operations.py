@@ -10,7 +10,8 @@ A loop counts as often as it runs; one whose length is not known before it runs 
 """
 
 import math
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from backlit.engine import tree
 from backlit.engine import xla as _xla  # noqa: F401  (it settles the flags before JAX starts)
@@ -40,7 +41,7 @@ def like(values: Any) -> Any:
     """Shapes and dtypes in place of the arrays of a tree."""
     import jax
 
-    return tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), values)
+    return tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), values)  # type: ignore[no-untyped-call]
 
 
 def result(fn: Callable[..., Any], *args: Any) -> Any:
@@ -51,7 +52,7 @@ def result(fn: Callable[..., Any], *args: Any) -> Any:
 
 
 def read(fn: Callable[..., Any], *args: Any) -> list[bool]:
-    """For each leaf of `args`, in order, whether the numbers of fn(*args) depend on it (a shape alone does not count)."""
+    """For each leaf of `args`, in order: do the numbers of fn(*args) depend on it? A shape does not count."""
     import jax
 
     traced = jax.make_jaxpr(fn)(*args).jaxpr
@@ -67,33 +68,43 @@ def _count(program: Any) -> int:
 
 
 def _step(step: Any) -> int:
-    name = step.primitive.name
+    name, programs = step.primitive.name, list(_programs(step.params))
     if name == "cond":
-        return max(_count(branch.jaxpr) for branch in step.params["branches"])
-    inner = sum(_count(program) for program in _programs(step.params))
-    if inner or any(True for _ in _programs(step.params)):
-        return inner * int(step.params.get("length", 1) if name == "scan" else 1)
+        return max(map(_count, programs))
+    if programs:
+        times = int(step.params["length"]) if name == "scan" else 1
+        return times * sum(map(_count, programs))
     out = step.outvars[0].aval
-    if name in MOVES or getattr(getattr(out, "dtype", None), "kind", "") not in ("f", "V", "c"):
+    # JAX's own dtypes (keys, bfloat16's kind is V) are told apart by their names.
+    if name in MOVES or "float" not in str(out.dtype):
         return 0
+    return _size(out) * _each(name, step)
+
+
+def _each(name: str, step: Any) -> int:
+    """Operations for each number that comes out."""
     if name == "dot_general":
         (contracted, _), _ = step.params["dimension_numbers"]
-        left = step.invars[0].aval.shape
-        return 2 * math.prod(out.shape) * math.prod(left[i] for i in contracted)
+        return 2 * math.prod(int(step.invars[0].aval.shape[i]) for i in contracted)
     if name == "conv_general_dilated":
-        kernel, spec = step.invars[1].aval.shape, step.params["dimension_numbers"].rhs_spec
-        return 2 * math.prod(out.shape) * math.prod(kernel) // kernel[spec[0]]
-    if name.startswith(("reduce_", "cum", "arg")):
-        return math.prod(step.invars[0].aval.shape)
-    return math.prod(out.shape)
+        kernel, outputs = step.invars[1].aval, step.params["dimension_numbers"].rhs_spec[0]
+        return 2 * _size(kernel) // int(kernel.shape[outputs])
+    if name.startswith(("reduce_", "cum")):
+        return _size(step.invars[0].aval) // max(1, _size(step.outvars[0].aval))
+    return 1
 
 
-def _programs(params: Any) -> Iterator[Any]:
-    """The programs that a step runs within itself (a loop's body, a compiled function)."""
+def _size(aval: Any) -> int:
+    return math.prod(int(n) for n in aval.shape)
+
+
+def _programs(params: dict[str, Any]) -> Iterator[Any]:
+    """The programs that a step runs within itself: a loop's body, both sides of a condition, a compiled function."""
+    from jax.extend.core import ClosedJaxpr, Jaxpr
+
     for value in params.values():
         for item in value if isinstance(value, tuple | list) else (value,):
-            program = getattr(item, "jaxpr", item)
-            if hasattr(program, "eqns"):
-                yield program
-
-
+            if isinstance(item, ClosedJaxpr):
+                yield item.jaxpr
+            elif isinstance(item, Jaxpr):
+                yield item

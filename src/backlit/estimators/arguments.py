@@ -3,7 +3,7 @@
 What they describe is built from them: the net, the update rule, the learning rate of an epoch, the penalty.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ class Arguments(Settings):
 
     abstract: ClassVar[bool] = False
     hidden_layer_sizes: tuple[Count, ...] = (100,)
-    activation: Layer | None = ReLU()
+    activation: Layer | None = field(default_factory=ReLU)
     solver: Literal["adam", "sgd", "lbfgs"] = "adam"
     alpha: NonNegative = 0.0001
     batch_size: Literal["auto"] | Count = "auto"
@@ -36,7 +36,7 @@ class Arguments(Settings):
     max_iter: Count = 200
     shuffle: bool = True
     tol: NonNegative = 1e-4
-    verbose: int = 0
+    verbose: bool | int = False
     warm_start: bool = False
     momentum: Fraction = 0.9
     nesterovs_momentum: bool = True
@@ -79,7 +79,7 @@ class Arguments(Settings):
         return Chain(*layers, Dense(outputs, W=Xavier()))
 
     def rule(self) -> Rule:
-        """`optimizer`, or the solver with a learning rate of 1: that of each epoch comes from `lr`, outside the program."""
+        """`optimizer`, or the solver with a learning rate of 1: `lr` scales its updates from outside the program."""
         if self.optimizer is not None:
             return self.optimizer
         if self.solver == "adam":
@@ -88,7 +88,7 @@ class Arguments(Settings):
             return SGD(lr=1.0)
         return (Nesterov if self.nesterovs_momentum else Momentum)(lr=1.0, momentum=self.momentum)
 
-    def lr(self, rows_seen: int, cuts: int) -> float:
+    def lr(self, rows_seen: float, cuts: int) -> float:
         """The learning rate of the next epoch after so many rows, and so many cuts by 5 of an adaptive rate.
 
         With an `optimizer` it is a factor, 1: the rule has its own rate or schedule.
@@ -96,7 +96,7 @@ class Arguments(Settings):
         if self.optimizer is not None:
             return 1.0
         if self.solver == "sgd" and self.learning_rate == "invscaling" and rows_seen:
-            return self.learning_rate_init / float((rows_seen + 1) ** self.power_t)
+            return self.learning_rate_init / (rows_seen + 1.0) ** self.power_t
         return self.learning_rate_init / 5.0**cuts
 
     @property

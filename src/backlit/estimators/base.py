@@ -30,11 +30,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Targets as the loss takes them, the loss, and how many outputs the net needs."""
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, going_on: bool, partial: bool) -> Any:
-        """All of fit and partial_fit; `going_on` keeps the parameters, `partial` is one epoch with the same optimiser."""
+        """All of fit and partial_fit: `going_on` keeps the parameters, `partial` is one epoch with the same optimiser."""
         arguments = Arguments.of(self)
-        if partial and arguments.early_stopping:
-            text = "expected False in partial_fit, which never sees all rows, got True; use fit, or early_stopping=False"
-            raise SettingError([("early_stopping", text)])
         numeric = {} if hasattr(self, "predict_proba") else {"y_numeric": True}
         X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32),
                              multi_output=True, reset=not going_on, **numeric)  # fmt: skip
@@ -50,7 +47,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self._begin(arguments, rows, loss, width)
         rows = Rows(self._prepared(rows.x), self._prepared_target(rows.y), weight)
         validation = None
-        if arguments.early_stopping:
+        if arguments.early_stopping and not partial:
             rows, validation = self._split(arguments, rows)
         self._train(arguments, rows, validation, going_on and partial, 1 if partial else arguments.max_iter)
         return self
@@ -69,24 +66,26 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         except ShapeError as error:
             raise error.under("net") from None
         if math.prod(out) != width:
-            text = f"expected {width} output{'s' * (width > 1)} a row for this data and {type(loss).__name__}, got {out}"
-            raise ShapeError(f"{text}; end the net with Dense({width})", "net")
+            need = f"{width} output{'s' * (width > 1)} a row for these targets and {type(loss).__name__}"
+            raise ShapeError(f"expected {need}, got {out}; end the net with Dense({width})", "net")
         batch = batch_size(arguments, len(rows.x))
         steps = arguments.max_iter * math.ceil(len(rows.x) / batch)
         self.engine_ = choose(arguments.engine, params, steps, batch)
         dtype = precision(self.engine_)
         self.params_, self.state_ = tree.cast(params, dtype), tree.cast(state, dtype)
         self.loss_curve_: list[float] = []
-        self.t_ = 0
+        self.t_ = 0.0
         self._optimizer: tuple[Tree | None, int] = (None, 0)
 
     def _split(self, arguments: Arguments, rows: Rows) -> tuple[Rows, Rows]:
         """Training rows and those that are held out; classes keep their proportions."""
-        labels = rows.y.dtype.kind in "iu"
+        labels, fraction = rows.y.dtype.kind in "iu", arguments.validation_fraction
+        if round(fraction * len(rows.x)) < 1:
+            text = f"expected at least one row to hold out for early stopping, got {fraction} with n_samples = {len(rows.x)}"
+            raise SettingError([("validation_fraction", f"{text}; use more rows or early_stopping=False")])
         y = rows.y if labels else np.zeros(len(rows.x), np.int32)
         names = names_of(int(y.max()) + 1) if labels else ()
-        split = Split(validation=arguments.validation_fraction, test=0.0)
-        parts = split.apply(Dataset(np.arange(len(y))[:, None], y, names), self._seed)
+        parts = Split(validation=fraction, test=0.0).apply(Dataset(np.arange(len(y))[:, None], y, names), self._seed)
         return rows.take(parts.train.x[:, 0]), rows.take(parts.validation.x[:, 0])
 
     def _train(self, arguments: Arguments, rows: Rows, held_out: Rows | None, keep: bool, epochs: int) -> None:
@@ -95,9 +94,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if isinstance(arguments.batch_size, int) and arguments.batch_size > len(rows.x) and epochs > 1:
             text = f"batch_size: {arguments.batch_size} is more than the {len(rows.x)} rows; all rows are one batch"
             warnings.warn(text, stacklevel=4)
-        counts = batch * (1.0 if rows.weight is None else float(rows.weight.mean()))
+        l2 = arguments.alpha / (batch * rows.count / len(rows.x))  # by the rows of a batch, counted by their weights
         steps = arguments.max_iter * math.ceil(len(rows.x) / batch)
-        program = build_program(self.net_, self.criterion_, arguments.rule(), arguments.alpha / counts, self.params_, steps)
+        program = build_program(self.net_, self.criterion_, arguments.rule(), l2, self.params_, steps)
         rounds = Rounds(program, self.engine_, rows, batch, arguments.shuffle, self._seed)
         moving = rounds.start(self.params_, self.state_, *(self._optimizer if keep else (None, 0)))
         plateau, cuts, scores, stopped = Plateau(arguments.tol, arguments.n_iter_no_change), 0, [], False
@@ -106,7 +105,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         while self.n_iter_ < epochs and not stopped:
             lr = arguments.lr(self.t_, cuts)
             moving, loss = rounds.epoch(moving, len(self.loss_curve_), lr)
-            self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(rows.x)
+            self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + rows.count
             self.loss_curve_.append(loss)
             said = f"epoch {self.n_iter_}: loss {loss:.6f}"
             if held_out is None:

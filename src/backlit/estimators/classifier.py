@@ -11,23 +11,28 @@ from backlit.errors import DataError, SettingError, received
 from backlit.estimators.base import Perceptron, dense
 from backlit.evaluation.metrics import decide, probabilities
 from backlit.losses import MultiLabelCrossEntropy, SoftmaxCrossEntropy
-from backlit.protocol import Layer, Loss
 from backlit.optim import Rule
+from backlit.protocol import Layer, Loss
 
 
 class Classifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """A network that tells classes apart, with scikit-learn's methods and MLPClassifier's argument names.
 
-    hidden_layer_sizes, activation   units of each hidden layer; 'relu', 'tanh', 'logistic', 'identity', or any activation
-    solver, learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon   'adam' or 'sgd' and its numbers
-    learning_rate, power_t           for 'sgd': 'constant', 'invscaling' (divided by rows_seen^power_t), or 'adaptive'
-                                     (divided by 5 at every plateau)
-    alpha                            L2 penalty, alpha / (2 batch) sum w^2; biases are left alone
-    batch_size, max_iter, shuffle    rows a step ('auto': 200), epochs at most, a new order every epoch
-    tol, n_iter_no_change            stop when the loss fell by less than tol in more than so many epochs
-    early_stopping, validation_fraction   stop by the score of held-out rows instead, and return the best parameters
-    random_state, verbose, warm_start     seed; a line every epoch; fit goes on from the parameters that are there
-    max_fun                          for MLPClassifier's 'lbfgs' only; 'adam' and 'sgd' do not look at it
+    hidden_layer_sizes   units of each hidden layer
+    activation           after each of them: 'relu', 'tanh', 'logistic', 'identity', or any activation of Backlit
+    solver               'adam' (beta_1, beta_2, epsilon) or 'sgd' (momentum, nesterovs_momentum)
+    learning_rate        for 'sgd': learning_rate_init as it is ('constant'), divided by rows_seen^power_t ('invscaling'),
+                         or divided by 5 at every plateau ('adaptive')
+    alpha                L2 penalty, alpha / (2 batch) sum w^2; biases are left alone
+    batch_size           rows a step; 'auto' is 200, or all when there are fewer
+    max_iter, shuffle    epochs at most; a new order every epoch
+    tol                  stop when the loss has not fallen by this much for more than n_iter_no_change epochs
+    early_stopping       stop by the score on a validation_fraction of the rows instead, and return the best parameters;
+                         partial_fit does not look at it
+    random_state         seed, or None for another start at every fit
+    verbose, warm_start  print a line every epoch; fit goes on from the parameters that are there
+    max_fun              belongs to MLPClassifier's 'lbfgs'; 'adam' and 'sgd' do not look at it
+
     net           a Layer (or a list of layers) in place of hidden_layer_sizes and activation, the last layer included
     loss          by default SoftmaxCrossEntropy, or MultiLabelCrossEntropy for y (N, K) of 0 and 1
     optimizer     a Rule in place of solver and all that belongs to it
@@ -45,6 +50,8 @@ class Classifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     >>> model.score(X, y) > 0.95, model.predict_proba(X[:2]).shape, [W.shape for W in model.coefs_]
     (True, (2, 3), [(4, 16), (16, 3)])
     """
+
+    classes_: np.ndarray
 
     def __init__(
         self,
@@ -148,7 +155,7 @@ class Classifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """The logarithm of predict_proba, -inf where that is 0."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.asarray(np.log(self.predict_proba(X)))
 
     @property
     def _multilabel(self) -> bool:

@@ -23,7 +23,7 @@ class Regressor(RegressorMixin, Perceptron):  # type: ignore[misc]
 
     X (N, D), dense or sparse (made dense); y (N,) or (N, K), and predict gives the shape of y.
     Errors: SettingError, ShapeError, DataError (each a ValueError) when fit begins, NonFiniteError while it runs.
-    Others: MLPRegressor scales neither rows nor targets: with targets in the hundreds its default settings hardly learn.
+    Others: MLPRegressor scales neither rows nor targets, and hardly learns targets in the hundreds by default.
 
     >>> import numpy as np, backlit as bl
     >>> X = np.linspace(-1, 1, 60)[:, None]
@@ -115,8 +115,8 @@ class Regressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     def _targets(self, y: Any, loss: Loss | None, going_on: bool) -> tuple[np.ndarray, Loss, int]:
         loss = loss or SquaredError()
         if loss.task != "regression":
-            name = type(loss).__name__
-            raise SettingError([("loss", f"expected a loss on values such as SquaredError, got {name}; use Classifier")])
+            text = f"expected a loss on values such as SquaredError, got {type(loss).__name__}; use Classifier"
+            raise SettingError([("loss", text)])
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if going_on and target.shape[1] != self.n_outputs_:
             text = f"expected {self.n_outputs_} targets a row as in the first fit, got {target.shape[1]}"

@@ -45,6 +45,11 @@ class Rows(NamedTuple):
         """These rows."""
         return Rows(self.x[index], self.y[index], None if self.weight is None else self.weight[index])
 
+    @property
+    def count(self) -> float:
+        """How many rows these are, each counted by its weight."""
+        return float(len(self.x)) if self.weight is None else float(self.weight.sum())
+
 
 def choose(asked: str, params: Tree, steps: int, batch: int) -> str:
     """'numpy' or 'xla'. For 'auto' the NumPy engine, which compiles nothing, takes small problems:
@@ -190,9 +195,11 @@ def _epoch(program: Program, engine: str) -> Callable[..., Any]:
         moved: Moving = home.repeat(steps, lambda i, m: program.step(m, lr, feed, 0, i), now, until=lambda m: m.finite)
         return moved
 
-    return home.compile(run)
+    compiled: Callable[..., Any] = home.compile(run)
+    return compiled
 
 
 @_kept
 def _forward(net: Layer, engine: str) -> Callable[..., Any]:
-    return engines.get(engine).compile(lambda params, state, x: net.forward(params, state, x, Context())[0])
+    run: Callable[..., Any] = engines.get(engine).compile(lambda p, state, x: net.forward(p, state, x, Context())[0])
+    return run

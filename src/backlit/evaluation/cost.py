@@ -100,9 +100,8 @@ class _Call:
     def flops(self) -> int:
         from backlit.engine import operations
 
-        return operations.flops(
-            lambda p, s, x: self.layer.forward(p, s, x, Context())[0], *map(operations.like, (self.params, self.state, self.x))
-        )
+        given = map(operations.like, (self.params, self.state, self.x))
+        return operations.flops(lambda p, s, x: self.layer.forward(p, s, x, Context())[0], *given)
 
     def needed(self) -> set[int]:
         """Which arrays of the cache the gradient reads, by identity (of some it only wants the shape)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from backlit.engine import random
-from backlit.errors import SettingError, ShapeError, received
+from backlit.errors import SettingError, ShapeError, received, unknown
 from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
 from backlit.settings import build, plain
 
@@ -32,7 +32,10 @@ class Composite(Layer):
 
     def __getitem__(self, name: str) -> Layer:
         """The layer called `name`."""
-        return dict(self.layers)[name]
+        found = dict(self.layers)
+        if name not in found:
+            raise unknown("layer", name, found)
+        return found[name]
 
     @classmethod
     def from_list(cls, value: Any) -> "Composite":
@@ -58,6 +61,9 @@ def named(items: Any) -> tuple[tuple[str, Layer], ...]:
         elif isinstance(item, dict) and "name" in item:
             item = dict(item)
             name = item.pop("name")
+        if not isinstance(name, str):
+            problems.append((f"layers.{i}.name", f"expected text, got {received(name)}"))
+            continue
         try:
             layer = build(Layer, item)
         except SettingError as error:
@@ -179,6 +185,7 @@ class Branch(Composite):
         return {**super().to_plain(), **({"join": self.join} if self.join != "add" else {})}
 
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+        need(bool(self.layers), "Branch expected at least one layer, got none")
         shapes, params, state = init_children(self.layers, key, [], shape)
         compare = [s if self.join == "add" else s[:-1] for s in shapes]
         need(len(set(compare)) == 1, f"Branch with join={self.join!r} expected outputs that fit, got {shapes}")

@@ -70,7 +70,8 @@ def _draw_confusion(counts: Array, names: Sequence[str], theme: Theme) -> Figure
     plot = axes(made, theme, "Confusion matrix", "predicted", "true", margins=margins)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K), each row sums to 1
     right = np.eye(k, dtype=bool)[:, :, None]  # (K, K, 1)
-    strength = np.where(right[:, :, 0], share, np.sqrt(share))[:, :, None]  # one mistake of 100 must be visible
+    visible = np.where(share > 0, 0.2 + 0.8 * np.sqrt(share), 0.0)  # one mistake of 100 must be seen
+    strength = np.where(right[:, :, 0], share, visible)[:, :, None]  # (K, K, 1)
     paper, blue, orange = rgb(theme.paper), rgb(theme.train), rgb(theme.validation)  # (3,) each
     colours = paper + strength * (np.where(right, blue, orange) - paper)  # (K, K, 3)
     plot.imshow(colours, aspect="auto", interpolation="nearest")

@@ -94,6 +94,7 @@ def draw(plot: Axes, theme: Theme, history: History, name: str, best_epoch: Any 
     everything = np.concatenate(seen) if seen else np.ones(1)
     if name == "loss" and everything.min() > 0 and everything.max() > 50 * everything.min():
         plot.set_yscale("log")
+        plot.yaxis.set_major_formatter("{x:g}")
         plot.set_ylabel("log scale", fontsize=9, color=theme.muted)
     plot.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     legend(plot, theme)

@@ -67,3 +67,12 @@ def number(value: Any, digits: int = 4) -> str:
     if isinstance(value, int) or (abs(value) >= 1000 and abs(value) < 1e15):
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share for people.
+
+    >>> percent(0.1234), percent(1.0)
+    ('12.3 %', '100 %')
+    """
+    return "100 %" if share == 1 else f"{100 * share:.1f} %"

@@ -53,8 +53,8 @@ def worst(task: str, tested: Tested, names: list[str]) -> tuple[list[Mistake], i
     return made, len(wrong), len(true)
 
 
-def images(record: Record) -> Array | None:
-    """The tested rows as images (N, H, W) or (N, H, W, 3) in uint8, None when rows are no images.
+def images(record: Record, places: list[int]) -> Array | None:
+    """Some tested rows as images (n, H, W) or (n, H, W, 3) in uint8, None when rows are no images.
 
     Images are rows of shape (H, W), (H, W, 1) or (H, W, 3), and flat rows of 64 or 784 values that are named like
     pixels or not at all. The darkest value of all rows is black and the brightest white.
@@ -69,11 +69,10 @@ def images(record: Record) -> Array | None:
         return None
     if x[0].size != np.prod(shape):
         return None
-    x = x.reshape(len(x), *(shape[:2] if shape[-1] == 1 else shape))
-    finite = np.isfinite(x)
-    low, high = x.min(where=finite, initial=np.inf), x.max(where=finite, initial=-np.inf)
-    scale = 255.0 / (high - low) if high > low else 0.0
-    return np.where(finite, (np.where(finite, x, low).astype(np.float64) - low) * scale, 0.0).round().astype(np.uint8)
+    low, high = _range(x)
+    chosen = x[places].reshape(len(places), *(shape[:2] if shape[-1] == 1 else shape)).astype(np.float64)
+    share = (np.nan_to_num(chosen, nan=low, posinf=high, neginf=low) - low) / (high - low or 1.0)
+    return np.asarray((share * 255).round().astype(np.uint8))
 
 
 def image_png(image: Array) -> bytes:
@@ -84,6 +83,12 @@ def image_png(image: Array) -> bytes:
     file = BytesIO()
     Image.fromarray(np.repeat(np.repeat(image, times, axis=0), times, axis=1)).save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _range(x: Array) -> tuple[float, float]:
+    """The least and the largest finite value."""
+    known = x[np.isfinite(x)] if x.dtype.kind == "f" else x
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
 
 
 def _row(tested: Tested, place: int, steps: int) -> str:

@@ -10,7 +10,7 @@ from backlit import __version__
 from backlit.evaluation import calibration, confusion, decide, labels, per_class, roc
 from backlit.evaluation.metrics import Array
 from backlit.report import mistakes, sections
-from backlit.report.html import Html, number, table, tag
+from backlit.report.html import Html, number, percent, table, tag
 from backlit.report.mistakes import Mistake
 from backlit.report.record import Record, Tested
 
@@ -104,7 +104,7 @@ class Page:
         columns = ["class", "precision", "recall", "F1", "ROC area", "rows"]
         listed = table("Precision, recall and F1 of each class", columns, rows)
         if task != "multilabel" and (pairs := classes.mistaken(counts)[:10]):
-            often = [[f"{names[i]} taken for {names[j]}", number(n), f"{n / max(1, counts[i].sum()):.1%}"]
+            often = [[f"{names[i]} taken for {names[j]}", number(n), percent(n / max(1, counts[i].sum()))]
                      for (i, j), n in pairs]  # fmt: skip
             listed = tag("div", listed, table("Most frequent mistakes", ["mistake", "rows", "share of class"], often),
                          class_="pair")  # fmt: skip
@@ -117,25 +117,28 @@ class Page:
         worst, wrong, of = mistakes.worst(task, tested, self.record.classes(count))
         if not worst:
             return sections.nothing("None: every test row was decided right.")
-        first = f"; here are the {len(worst)} worst" if len(worst) < wrong else ""
-        said = tag("p", f"{number(wrong)} of {number(of)} {'is' if wrong == 1 else 'are'} wrong{first}. The further the net "
-                        "was from the truth, the earlier in the list.", class_="quiet")  # fmt: skip
-        images = mistakes.images(self.record)
+        verb, first = "is" if wrong == 1 else "are", f"; here are the {len(worst)} worst" if len(worst) < wrong else ""
+        said = tag("p", f"{number(wrong)} of {number(of)} {verb} wrong{first}. The further the net was "
+                        "from the truth, the earlier in the list.", class_="quiet")  # fmt: skip
+        images = mistakes.images(self.record, [one.place for one in worst])
         if images is None:
             return Html(said + self.mistakes_table(worst, tested))
-        return Html(said + tag("div", *(self.face(one, images[one.place]) for one in worst), class_="faces"))
+        return Html(
+            said
+            + tag("div", *(self.face(one, image) for one, image in zip(worst, images, strict=True)), class_="faces")
+        )
 
     def face(self, one: Mistake, image: Array) -> Html:
         png = mistakes.image_png(image)
         self.files[f"mistake_{len([n for n in self.files if n.startswith('mistake_')]) + 1:02d}.png"] = png
-        told = f"Row {one.row}: true {one.true}, predicted {one.predicted}, {one.confidence:.0%} sure"
+        told = f"Row {one.row}: true {one.true}, predicted {one.predicted}, {percent(one.confidence)} sure"
         caption = tag("figcaption", tag("b", f"{one.true} → {one.predicted}"), tag("br"),
-                      f"{one.confidence:.0%} sure, row {one.row}")  # fmt: skip
+                      f"{percent(one.confidence)} sure, row {one.row}")  # fmt: skip
         return tag("figure", tag("img", src=_data(png), alt=told), caption)
 
     def mistakes_table(self, worst: list[Mistake], tested: Tested) -> Html:
         x, features = _cells(tested, self.record.features)
-        rows = [[one.row, one.true, one.predicted, f"{one.confidence:.1%}", *(number(float(v)) for v in x[one.place])]
+        rows = [[one.row, one.true, one.predicted, percent(one.confidence), *(number(float(v)) for v in x[one.place])]
                 for one in worst]  # fmt: skip
         return table("Worst mistakes", ["row", "true", "predicted", "sure", *features], rows)
 

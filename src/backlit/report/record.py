@@ -159,6 +159,8 @@ def _test(path: Path, task: str, notes: list[str]) -> Tested | None:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             output, target = file["output"], file["target"]
+            if not (output.ndim and target.ndim):
+                raise ValueError("a single number in place of one a row")
             index = file["index"] if "index" in file else np.arange(len(output))
             x = file["x"] if "x" in file and len(file["x"]) == len(output) else None
         if len(index) != len(output):

@@ -8,7 +8,7 @@ import numpy as np
 
 from backlit.evaluation import HEADLINE, interval, labels, measure
 from backlit.report.html import Html, escape, number, table, tag
-from backlit.report.record import Record, Tested
+from backlit.report.record import Record, Tested, texts
 
 MOST = 400
 _STOPPED = {"finished": "all epochs done", "early": "stopped early: validation no longer improved"}
@@ -19,7 +19,7 @@ def heading(record: Record) -> Html:
     """Name, task, and the size of the data in one line."""
     rows = record.data.get("rows")
     parts = [record.task] if record.task else []
-    if names := record.data.get("classes"):
+    if names := texts(record.data.get("classes")):
         parts.append(f"{len(names)} classes")
     if len(record.shape) > 1:
         parts.append("rows of " + " × ".join(str(n) for n in record.shape))
@@ -131,12 +131,14 @@ def paths(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str
         yield path, line(value)
 
 
-def line(value: Any, limit: int = 300) -> str:
-    """Plain data on one line, cut when long."""
+def line(value: Any, limit: int = 300, depth: int = 0) -> str:
+    """Plain data on one line, cut when long or deep."""
+    if depth > 3:
+        return "…"
     if isinstance(value, dict):
-        text = ", ".join(f"{key}: {line(inside, 80)}" for key, inside in islice(value.items(), 20))
+        text = ", ".join(f"{key}: {line(inside, 80, depth + 1)}" for key, inside in islice(value.items(), 20))
     elif isinstance(value, list):
-        text = ", ".join(line(inside, 80) for inside in value[:50])
+        text = ", ".join(line(inside, 80, depth + 1) for inside in value[:50])
     elif value is None or isinstance(value, bool):
         text = {None: "none", True: "true", False: "false"}[value]
     else:

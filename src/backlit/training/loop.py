@@ -88,6 +88,8 @@ class Training:
     layout: str = ""
     pace: float = 0.0
     placed: dict[int, Any] = field(default_factory=dict)
+    feed: Any = None
+    first: int = -(2**30)
 
     def run(self, going_on: bool, asked: Asked) -> Run:
         """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
@@ -100,12 +102,8 @@ class Training:
         self._compile(carry, going_on)
         self._begin(int(carry.moving.step))
         carry = self.engine.place(carry, self.cores)
-        feed, known = None, -1
-        while (step := int(carry.moving.step)) < self.setup.steps and not bool(carry.watch.stop):
-            epoch = step // self.setup.steps_per_epoch
-            if not known <= epoch < known + self.joined or feed is None:
-                feed, known = self._feed(epoch, self.cores), epoch
-            carry = self._chunk(carry, feed, known, asked)
+        while int(carry.moving.step) < self.setup.steps and not bool(carry.watch.stop):
+            carry = self.advance(carry, asked)
         return self._finish(carry)
 
     @property
@@ -142,36 +140,44 @@ class Training:
         if self.directory and not recorded:
             self.directory.environment(self.engine.describe(), self.layout, self.cores)
 
-    def _chunk(self, carry: Carry, feed: Feed, known: int, asked: Asked) -> Carry:
+    def advance(self, carry: Carry, asked: Asked) -> Carry:
         """One call of the compiled program and what follows from it."""
         size, step = self.setup.steps_per_epoch, int(carry.moving.step)
-        left = (known + self.joined) * size
-        steps = min(self._chunk_length(), self.setup.steps - step, left - step, self.keeper.due_in(step, size))
         began = time.perf_counter()
-        after, record = self.engine.ready(self.chunk(carry, feed, self._number(steps, self.cores)))
+        if not self.first <= step // size < self.first + self.joined:
+            self.first = step // size
+            self.feed = self._feed(self.first, self.cores)
+        left = (self.first + self.joined) * size - step
+        steps = min(self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
+        after, record = self.engine.ready(self.chunk(carry, self.feed, self._number(steps, self.cores)))
         seconds = time.perf_counter() - began
         if not bool(after.moving.finite):
-            self._blame(carry, after, feed, known)
+            self._blame(carry, after)
         done = int(after.moving.step) - step
         self.pace = seconds / done
-        self._record(record, step, int(after.moving.step), known, seconds)
+        self._record(record, step, int(after.moving.step), seconds)
         self.clock.train += seconds
         self.clock.steps += done
-        self._progress(after, seconds)
-        ended = int(after.moving.step) == self.setup.steps or bool(after.watch.stop)
-        seconds_so_far = self.clock.before + self.clock.train
-        self.keeper.save(after, len(self.history), seconds_so_far, self.cores, force=ended or bool(asked.number))
-        if asked.number and not ended:
-            where = f"saved in {self.directory.path}; go on with --resume" if self.directory else "nothing was stored"
-            raise Interrupted(asked.number, int(after.moving.step), where)
+        self._progress(after)
+        self._save(after, asked)
         return after
 
-    def _record(self, record: Record, before: int, after: int, known: int, seconds: float) -> None:
+    def _save(self, carry: Carry, asked: Asked) -> None:
+        """Save what is due; leave when a signal asked for it."""
+        step = int(carry.moving.step)
+        ended = step == self.setup.steps or bool(carry.watch.stop)
+        seconds = self.clock.before + self.clock.train
+        self.keeper.save(carry, len(self.history), seconds, self.cores, force=ended or bool(asked.number))
+        if asked.number and not ended:
+            where = f"saved in {self.directory.path}; go on with --resume" if self.directory else "nothing was stored"
+            raise Interrupted(asked.number, step, where)
+
+    def _record(self, record: Record, before: int, after: int, seconds: float) -> None:
         """A line of history for each epoch that has ended in this chunk."""
         size = self.setup.steps_per_epoch
         columns: Record = tree.map(np.asarray, record)
         for epoch in range(before // size, after // size):
-            row = tree.map(lambda column, i=epoch - known: float(column[i]), columns)
+            row = tree.map(lambda column, i=epoch - self.first: float(column[i]), columns)
             step = (epoch + 1) * size
             at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
             line = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
@@ -189,7 +195,7 @@ class Training:
         named = {"rmse": score**0.5} if self.setup.experiment.loss.task == "regression" else {"accuracy": score}
         return {"loss": float(sums.loss) / max(float(sums.rows), 1.0), **named}
 
-    def _progress(self, carry: Carry, seconds: float) -> None:
+    def _progress(self, carry: Carry) -> None:
         step, size = int(carry.moving.step), self.setup.steps_per_epoch
         now = self._means(carry.moving.sums) if step % size else self.history[-1]
         score = now.get("accuracy")
@@ -235,11 +241,11 @@ class Training:
         if self.directory:
             self.directory.write("data.json", self.setup.facts())
 
-    def _blame(self, carry: Carry, after: Carry, feed: Feed, known: int) -> None:
+    def _blame(self, carry: Carry, after: Carry) -> None:
         """Repeat the chunk up to the step before the bad one, then that step on the NumPy engine."""
         good = int(after.moving.step) - int(carry.moving.step) - 1
-        before = self.chunk(carry, feed, self._number(good, self.cores))[0] if good else carry
-        text = blame(self.program, before.moving, feed, known, self.setup.steps_per_epoch)
+        before = self.chunk(carry, self.feed, self._number(good, self.cores))[0] if good else carry
+        text = blame(self.program, before.moving, self.feed, self.first, self.setup.steps_per_epoch)
         raise NonFiniteError(text + self.keeper.kept())
 
     def _feed(self, epoch: int, cores: int) -> Feed:
