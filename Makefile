@@ -23,6 +23,7 @@ bench: $(VENV)/.backlit-bench
 torture: $(VENV)/.backlit-dev
 	$(BIN)/python tests/torture/kill.py --runs 200
 	$(BIN)/python tests/torture/corrupt.py --count 4500
+	$(BIN)/python tests/torture/hostile.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .hypothesis

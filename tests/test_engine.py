@@ -242,7 +242,9 @@ def test_uniform_is_the_same_bit_by_bit_eager_and_compiled(key, low, high):
 @both
 @pytest.mark.parametrize("n", [1, 2, 3, 10])
 def test_split_is_that_of_jax(home, key, n):
-    np.testing.assert_array_equal(random.split(home.asarray(key), n), jax.random.key_data(jax.random.split(of_jax(key), n)))
+    np.testing.assert_array_equal(
+        random.split(home.asarray(key), n), jax.random.key_data(jax.random.split(of_jax(key), n))
+    )
 
 
 @both
@@ -408,7 +410,9 @@ def test_the_backend_starts_with_a_device_per_core_and_a_cache(tmp_path):
     assert int(count) == devices.cores()
     assert Path(cache).parent == tmp_path / "xla"
     assert any(Path(cache).iterdir()), "the compiled program is kept"
-    count, cache = fresh(code, tmp_path, JAX_NUM_CPU_DEVICES="3", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")).split()
+    count, cache = fresh(
+        code, tmp_path, JAX_NUM_CPU_DEVICES="3", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")
+    ).split()
     assert (int(count), Path(cache)) == (3, tmp_path / "own"), "the user's own choice stands"
 
 

@@ -36,7 +36,7 @@ SCALED = [  # initialiser, Var(W) as a function of fan_in I and fan_out O, JAX's
 ]
 scaled = pytest.mark.parametrize(("make", "variance", "jaxs"), SCALED, ids=["Xavier", "Xavier-in", "He", "LeCun"])
 shapes = pytest.mark.parametrize(
-    ("shape", "fan_in", "fan_out"), [((60, 20), 60, 20), ((2, 4, 8, 16), 64, 128)], ids=["matrix", "kernel"]
+    ("shape", "fan_in", "fan_out"), [((60, 20), 60, 20), ((3, 5, 8, 10), 120, 150)], ids=["matrix", "kernel"]
 )
 
 
@@ -52,8 +52,6 @@ def test_uniform_form(make, variance, jaxs, shape, fan_in, fan_out):
     limit = math.sqrt(3 * variance(fan_in, fan_out))
     assert 0.98 * limit < np.abs(W).max() <= limit * (1 + 1e-6)
     assert scipy.stats.kstest(W.ravel() / limit, scipy.stats.uniform(-1, 2).cdf).pvalue > 0.01
-    oracle = compiled(jax.nn.initializers.variance_scaling(*jaxs, "uniform"), shape)
-    np.testing.assert_allclose(W, oracle, atol=1e-6)
 
 
 @shapes
@@ -62,8 +60,17 @@ def test_normal_form(make, variance, jaxs, shape, fan_in, fan_out):
     W = make("normal").draw(KEY, shape)
     std = math.sqrt(variance(fan_in, fan_out))
     assert scipy.stats.kstest(W.ravel() / std, "norm").pvalue > 0.01
-    oracle = compiled(jax.nn.initializers.variance_scaling(*jaxs, "normal"), shape)
-    np.testing.assert_allclose(W, oracle, atol=1e-5)
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+@scaled
+def test_the_same_numbers_as_jax(make, variance, jaxs, distribution):
+    # Matrices only: JAX needs seconds to compile a draw of four axes. Our draws are flat, then reshaped.
+    oracle = compiled(jax.nn.initializers.variance_scaling(*jaxs, distribution), (30, 20))
+    np.testing.assert_allclose(make(distribution).draw(KEY, (30, 20)), oracle, atol=1e-5)
+    kernel = make(distribution).draw(KEY, (2, 3, 5, 20))
+    ratio = math.sqrt(variance(30, 120) / variance(30, 20))
+    np.testing.assert_allclose(kernel.reshape(30, 20), ratio * np.asarray(oracle), atol=1e-5)
 
 
 def test_he_keeps_the_signal_alive_where_the_naive_start_lets_it_fade():

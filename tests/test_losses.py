@@ -434,7 +434,7 @@ def test_losses_by_name(name, loss):
         (lambda: SoftmaxCrossEntropy(smoothing=1.0), "smoothing: expected a number less than 1, got 1.0"),
         (
             lambda: SoftmaxCrossEntropy(class_weight=(1.0, -2.0)),
-            "class_weight: expected a number greater than or equal",
+            "class_weight.1: expected a number greater than or equal",
         ),
         (lambda: MultiClassHinge(form="mean"), "form: expected 'sum' or 'max', got 'mean'"),
         (lambda: BinaryCrossEntropy(positive_weight=0.0), "positive_weight: expected a number greater than 0"),

@@ -283,6 +283,13 @@ def test_bad_input_is_said_before_anything_is_written(tmp_path, changes, error, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("left", [["checkpoints/"], ["checkpoints/", ".experiment.yaml"]])
+def test_resume_after_a_kill_before_the_experiment_was_written(tmp_path, left):
+    for name in left:
+        (tmp_path / "run" / name).mkdir(parents=True) if name.endswith("/") else (tmp_path / "run" / name).touch()
+    assert len(fit(on_disk(tmp_path), directory=tmp_path / "run", resume=True).history) == 4
+
+
 def test_directory_rules(tmp_path):
     e = on_disk(tmp_path)
     fit(e, directory=tmp_path / "run")

@@ -6,7 +6,7 @@ Libraries are imported within the commands, so that help costs nothing. Results 
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -31,9 +31,12 @@ Config = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(help="The directory of a run.", metavar="RUN")]
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP045  (older typers do not read X | None)
+    list[str] | None,
     typer.Option(
-        "--set", "-s", metavar="PATH=VALUE", help="Change a setting, as in optimizer.lr=0.01; may be given several times."
+        "--set",
+        "-s",
+        metavar="PATH=VALUE",
+        help="Change a setting, as in optimizer.lr=0.01; may be given several times.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
@@ -74,15 +77,17 @@ def backlit(
 @app.command()
 def train(
     config: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(
             metavar="CONFIG_OR_NAME", help="A named experiment or a .yaml or .json file; --resume --out RUN needs none."
         ),
     ] = None,
     change: Set = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", metavar="DIR", help="Where the run goes; by default runs/<name>, then runs/<name>-2."),
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Where the run goes; by default runs/<name>, then runs/<name>-2."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, or with the newest run of this name.")
@@ -147,7 +152,7 @@ def _report(run: Any) -> Path | None:
 def evaluate(
     run: RunArgument,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--data", "-d", metavar="CONFIG_OR_FILE",
             help="An experiment (its test part) or a .csv or .npz (all its rows). By default the run's own test part.",
@@ -165,7 +170,7 @@ def evaluate(
     if json:
         tables.print_json({"run": run, "data": name, "rows": len(dataset), "metrics": found})
     else:
-        print(f"{name}: {tables.metrics(found, len(dataset))}, {progress.grouped(len(dataset))} rows")
+        print(f"{name}: {tables.metrics(found, len(dataset))}, {progress.counted(len(dataset), 'row')}")
 
 
 @app.command()
@@ -175,7 +180,7 @@ def predict(
         str, typer.Argument(metavar="INPUT", help="Rows: a .csv with the run's columns by name, .npz, .npy or IDX.")
     ],
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file, whole or not at all, not lines on stdout."),
     ] = None,
     probabilities: Annotated[
@@ -194,7 +199,7 @@ def predict(
     if json:
         tables.print_json({"run": run, "rows": len(found), **({"out": str(out)} if out else found.plain())})
     elif out is not None:
-        note(f"{progress.grouped(len(found))} rows written to {out}")
+        note(f"{progress.counted(len(found), 'row')} written to {out}")
     else:
         print("\n".join(found.lines(header=probabilities)))
 
@@ -227,7 +232,7 @@ def see(
     config: Config,
     rows: Annotated[int, typer.Option("--rows", "-n", help="Rows of the batch.")] = 4,
     layer: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--layer", "-l", metavar="PATH", help="Only this layer: dense_1, or residual_1.dense_2."),
     ] = None,
     values: Annotated[bool, typer.Option("--values", help="Print the numbers themselves too.")] = False,

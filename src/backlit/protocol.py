@@ -48,7 +48,9 @@ class Context:
         """This layer's own key. Folded when it is asked for: most layers never draw."""
         if self.root is None:
             where = f"{'.'.join(map(str, self.path))}: " if self.path else ""
-            raise BacklitError(f"{where}this layer draws random numbers; pass Context(train=True, root=random.key(seed))")
+            raise BacklitError(
+                f"{where}this layer draws random numbers; pass Context(train=True, root=random.key(seed))"
+            )
         key = self.root
         for name in self.path:
             key = random.fold(key, name)

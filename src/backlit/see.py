@@ -2,6 +2,8 @@
 
     forward    x, then z (a layer with parameters), a (one without) or y (one that holds layers), in order
     backward   from the loss down: delta = dL/dz, dL/da or dL/dy of each layer, its gradients dL/dW, dL/db, then dL/dx
+
+The step is the first of the training: its rows, preprocessing, dropout and penalty.
 """
 
 import math
@@ -39,18 +41,18 @@ class Quantity:
 
     @property
     def difference(self) -> float:
-        """The largest difference between the two engines; NaN and infinity in the same place do not differ."""
+        """The largest difference between the two engines; NaN in the same place is none, NaN in one is infinite."""
         here, there = np.asarray(self.values, np.float64), np.asarray(self.compiled, np.float64)
         same = (here == there) | (np.isnan(here) & np.isnan(there))
         with np.errstate(invalid="ignore"):
-            apart = np.where(same, 0.0, np.abs(here - there))
+            apart = np.where(same, 0.0, np.nan_to_num(np.abs(here - there), nan=np.inf))
         return float(np.max(apart, initial=0.0))
 
     @property
     def relative(self) -> float:
         """The difference as a share of the largest value."""
         largest = float(np.max(np.abs(self.values), initial=0.0))
-        return self.difference / largest if largest > 0 else self.difference
+        return self.difference / largest if 0 < largest < math.inf else self.difference
 
     def statistics(self) -> dict[str, float]:
         """mean, std, min, max and share of zeros."""

@@ -95,7 +95,7 @@ def build(kind: type[S], value: Any) -> S:
             raise SettingError([("type", f"expected the name of {article(kind.__name__)}, got {got}")])
         return lookup(kind, name).from_plain(fields)
     if isinstance(value, list | tuple) and hasattr(kind, "from_list"):
-        return typing.cast(S, kind.from_list(value))
+        return typing.cast(S, typing.cast(Any, kind).from_list(value))
     text = f"expected {article(kind.__name__)}, its name, or a mapping with 'type', got {received(value)}"
     raise SettingError([("", text)])
 
@@ -116,7 +116,7 @@ def known(kind: type[S]) -> dict[str, type[S]]:
     for cls in [kind, *_descendants(kind)]:
         if not dataclass_is_abstract(cls):
             table[cls.__name__] = cls
-            table.update({alias: cls for alias in cls.aliases})
+            table.update(dict.fromkeys(cls.aliases, cls))
     return table
 
 
@@ -154,7 +154,7 @@ def _checked_number(hint: Any, value: Any) -> Any:
     if isinstance(value, Settings | dict):
         from backlit.optim.schedules import Schedule
 
-        return build(Schedule, value)
+        return build(Schedule, value)  # type: ignore[type-abstract]
     if hasattr(value, "item") and hasattr(value, "tolist") and getattr(value, "ndim", None) == 0:
         value = _concrete(value)
     return value if hasattr(value, "__array_namespace__") else _checked_by_type(hint, value)
@@ -233,9 +233,13 @@ def _adapter(hint: Any) -> Any:
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
-@cache
-def hints(cls: type[Settings]) -> dict[str, Any]:
+def hints(cls: Any) -> dict[str, Any]:
     """The annotation of each field, with its constraints."""
+    return _hints(cls)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
     resolved = typing.get_type_hints(cls, include_extras=True)
     return {f.name: resolved[f.name] for f in dataclasses.fields(cls)}
 
@@ -258,4 +262,6 @@ def _required(f: "dataclasses.Field[Any]") -> bool:
 
 
 def _default(f: "dataclasses.Field[Any]") -> Any:
-    return f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+    if f.default_factory is not dataclasses.MISSING:
+        return f.default_factory()
+    return f.default

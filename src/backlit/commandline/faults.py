@@ -5,6 +5,8 @@
     2    one sentence: a wrong setting, data that cannot be used, a full disk
     130  stopped by SIGINT, 143 by SIGTERM: saved, `--resume` goes on
     141  whoever read our output has gone (`backlit list | head -1`)
+
+What is said goes to stderr: stdout holds results alone.
 """
 
 import errno
@@ -49,7 +51,7 @@ def told(error: BacklitError) -> int:
     from backlit.training.interrupt import Interrupted
 
     if isinstance(error, Interrupted):
-        say(str(error), word="stopped")
+        note(str(error))
         return error.code
     for line in str(error).splitlines() or [type(error).__name__]:
         say(line)
@@ -63,15 +65,14 @@ def sentence(error: OSError) -> str:
     return f"{where}could not be written or read: {error.strerror}; {hint}"
 
 
-def say(text: str, word: str = "error") -> None:
-    """One line on stderr; never raises, for there would be nowhere left to say it."""
+def say(text: str) -> None:
+    """One line on stderr: what is wrong."""
     coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    start = f"\x1b[1;31m{word}:\x1b[0m" if coloured else f"{word}:"
-    note(f"{start} {text.removeprefix(f'{word} ')}" if word == "stopped" else f"{start} {text}")
+    note(f"\x1b[1;31merror:\x1b[0m {text}" if coloured else f"error: {text}")
 
 
 def note(*lines: Any) -> None:
-    """Lines on stderr, for a person; never raises."""
+    """Lines on stderr, for a person; never raises, for there would be nowhere left to say it."""
     try:
         for line in lines:
             print(line, file=sys.stderr, flush=True)

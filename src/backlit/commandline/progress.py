@@ -181,12 +181,12 @@ class Bar:
 
 
 def opening(event: Started) -> list[str]:
-    """What is trained, on how much, how: one line; where it goes on, another."""
+    """What is trained, on how much, how; where it goes on."""
     rows = ", ".join(f"{grouped(count)} {name}" for name, count in event.rows.items() if count)
     epochs = -(-event.steps // event.steps_per_epoch)
     lines = [
-        f"{event.name or 'training'}: {grouped(event.parameters)} parameters; rows: {rows}; "
-        f"{epochs} epochs of {grouped(event.steps_per_epoch)} steps; {event.layout}"
+        f"{event.name or 'training'}: {grouped(event.parameters)} parameters; rows: {rows}",
+        f"{counted(epochs, 'epoch')} of {counted(event.steps_per_epoch, 'step')}; {event.layout}",
     ]
     if event.step:
         epoch = min(event.step // event.steps_per_epoch + 1, epochs)
@@ -202,6 +202,11 @@ def figure(value: Any) -> str:
 def grouped(value: int) -> str:
     """12 345 rather than 12345."""
     return f"{value:,}".replace(",", " ")
+
+
+def counted(value: int, thing: str) -> str:
+    """1 epoch, 2 epochs."""
+    return f"{grouped(value)} {thing}{'' if value == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:

@@ -5,7 +5,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from backlit.commandline.progress import figure, grouped
+from backlit.commandline.progress import counted, figure, grouped
 
 if TYPE_CHECKING:
     from backlit.evaluation.cost import Costs
@@ -55,7 +55,9 @@ def print_costs(found: "Costs", title: str) -> None:
 def print_sight(sight: "Sight", values: bool, title: str) -> None:
     """Every quantity of a step, and how far the compiled step is from it."""
     rows = ", ".join(map(str, sight.rows[:8])) + (" ..." if len(sight.rows) > 8 else "")
-    print(f"{title}: one step on {len(sight.rows)} rows ({rows} of the training part) from the start of training")
+    print(
+        f"{title}: one step on {counted(len(sight.rows), 'row')} (number {rows} of the training part) from the start of training"
+    )
     headings = ["layer", "type", "what", "shape", "mean", "std", "min", "max", "zeros", "NumPy-XLA"]
     if values:
         for q in sight.quantities:
@@ -99,8 +101,8 @@ def summary(result: dict[str, Any], epochs: int, rows: int, directory: str, repo
     pace = f" at {grouped(round(result['steps_per_second']))} steps/s" if result["steps_per_second"] else ""
     test = metrics(result["test"], rows) if result["test"] else "no test part"
     return [
-        f"test    {test}" + (f", {grouped(rows)} rows" if rows else ""),
-        f"time    {seconds}; {epochs} epochs{pace}{early}",
+        f"test    {test}" + (f", {counted(rows, 'row')}" if rows else ""),
+        f"time    {seconds}; {counted(epochs, 'epoch')}{pace}{early}",
         f"run     {directory}",
         f"report  {report}",
     ]
@@ -147,5 +149,3 @@ def _finite(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-

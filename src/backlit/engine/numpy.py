@@ -1,7 +1,8 @@
 """The NumPy engine: eager, every number can be looked at; for teaching, debugging and float64 gradient checks."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 

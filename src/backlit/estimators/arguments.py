@@ -96,7 +96,7 @@ class Arguments(Settings):
         if self.optimizer is not None:
             return 1.0
         if self.solver == "sgd" and self.learning_rate == "invscaling" and rows_seen:
-            return self.learning_rate_init / (rows_seen + 1.0) ** self.power_t
+            return float(self.learning_rate_init / (rows_seen + 1.0) ** self.power_t)
         return self.learning_rate_init / 5.0**cuts
 
     @property

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,6 +20,7 @@ from backlit.estimators.rounds import Plateau, Rounds, Rows, build_program, choo
 from backlit.evaluation.metrics import HEADLINE, measure
 from backlit.labels import check_weights
 from backlit.protocol import Loss, Tree, paths
+from backlit.training.program import Moving
 
 
 class Perceptron(BaseEstimator):  # type: ignore[misc]
@@ -30,11 +31,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Targets as the loss takes them, the loss, and how many outputs the net needs."""
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, going_on: bool, partial: bool) -> Any:
-        """All of fit and partial_fit: `going_on` keeps the parameters, `partial` is one epoch with the same optimiser."""
+        """fit and partial_fit: `going_on` keeps the parameters; `partial` is one epoch, and keeps the optimiser too."""
         arguments = Arguments.of(self)
-        numeric = {} if hasattr(self, "predict_proba") else {"y_numeric": True}
         X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32),
-                             multi_output=True, reset=not going_on, **numeric)  # fmt: skip
+                             multi_output=True, y_numeric=is_regressor(self), reset=not going_on)  # fmt: skip
         target, loss, width = self._targets(y, arguments.loss, going_on)
         weight = None
         if sample_weight is not None:
@@ -46,6 +46,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not going_on:
             self._begin(arguments, rows, loss, width)
         rows = Rows(self._prepared(rows.x), self._prepared_target(rows.y), weight)
+        if not partial and arguments.batch_size != "auto" and arguments.batch_size > len(rows.x):
+            text = f"batch_size: {arguments.batch_size} is more than the {len(rows.x)} rows; all rows are one batch"
+            warnings.warn(text, stacklevel=3)
         validation = None
         if arguments.early_stopping and not partial:
             rows, validation = self._split(arguments, rows)
@@ -81,7 +84,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Training rows and those that are held out; classes keep their proportions."""
         labels, fraction = rows.y.dtype.kind in "iu", arguments.validation_fraction
         if round(fraction * len(rows.x)) < 1:
-            text = f"expected at least one row to hold out for early stopping, got {fraction} with n_samples = {len(rows.x)}"
+            text = f"expected a share of at least one row, got {fraction} with n_samples = {len(rows.x)}"
             raise SettingError([("validation_fraction", f"{text}; use more rows or early_stopping=False")])
         y = rows.y if labels else np.zeros(len(rows.x), np.int32)
         names = names_of(int(y.max()) + 1) if labels else ()
@@ -89,47 +92,51 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return rows.take(parts.train.x[:, 0]), rows.take(parts.validation.x[:, 0])
 
     def _train(self, arguments: Arguments, rows: Rows, held_out: Rows | None, keep: bool, epochs: int) -> None:
-        """Epochs until the loss (or the validation score) stands still; what came out is stored as NumPy arrays."""
+        """Run the epochs; what came out is stored as NumPy arrays. `keep`: the optimiser goes on where it stopped."""
         batch = batch_size(arguments, len(rows.x))
-        if isinstance(arguments.batch_size, int) and arguments.batch_size > len(rows.x) and epochs > 1:
-            text = f"batch_size: {arguments.batch_size} is more than the {len(rows.x)} rows; all rows are one batch"
-            warnings.warn(text, stacklevel=4)
-        l2 = arguments.alpha / (batch * rows.count / len(rows.x))  # by the rows of a batch, counted by their weights
+        l2 = arguments.alpha / (batch * rows.total / len(rows.x))  # by the rows of a batch, counted by their weights
         steps = arguments.max_iter * math.ceil(len(rows.x) / batch)
         program = build_program(self.net_, self.criterion_, arguments.rule(), l2, self.params_, steps)
-        rounds = Rounds(program, self.engine_, rows, batch, arguments.shuffle, self._seed)
+        rounds = Rounds(program, self.engine_, rows, batch, arguments.shuffle, self._seed, epochs)
         moving = rounds.start(self.params_, self.state_, *(self._optimizer if keep else (None, 0)))
-        plateau, cuts, scores, stopped = Plateau(arguments.tol, arguments.n_iter_no_change), 0, [], False
+        moving, best, scores = self._epochs(arguments, rounds, moving, held_out, epochs)
+        after = tree.map(np.asarray, moving)
+        self._optimizer = (after.rule, int(after.step))
+        self.params_, self.state_ = tree.map(np.asarray, best)
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = min(self.loss_curve_) if held_out is None else None
+        self.validation_scores_ = None if held_out is None else scores
+        self.best_validation_score_ = None if held_out is None else max(scores)
+
+    def _epochs(self, arguments: Arguments, rounds: Rounds, moving: Moving, held_out: Rows | None, epochs: int) -> Any:
+        """What moves after the last epoch, the best (or last) parameters and state, and the validation scores."""
+        plateau, cuts, stopped = Plateau(arguments.tol, arguments.n_iter_no_change), 0, False
+        scores: list[float] = []
         best = (moving.params, moving.state)
         self.n_iter_ = 0
         while self.n_iter_ < epochs and not stopped:
             lr = arguments.lr(self.t_, cuts)
             moving, loss = rounds.epoch(moving, len(self.loss_curve_), lr)
-            self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + rows.count
+            self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + rounds.rows.total
             self.loss_curve_.append(loss)
-            said = f"epoch {self.n_iter_}: loss {loss:.6f}"
-            if held_out is None:
-                plateau.seen(-loss)
-            else:
+            if held_out is not None:
                 scores.append(self._measured(moving.params, moving.state, held_out))
-                said += f", validation score {scores[-1]:.6f}"
-                if plateau.seen(scores[-1]):
-                    best = (moving.params, moving.state)
+            if plateau.seen(scores[-1] if scores else -loss) or held_out is None:
+                best = (moving.params, moving.state)
             if arguments.verbose:
-                print(said)
+                print(
+                    f"epoch {self.n_iter_}: loss {loss:.6f}"
+                    + (f", validation score {scores[-1]:.6f}" if scores else "")
+                )
             if plateau.reached:
                 stopped = not arguments.adaptive or lr <= 1e-6
                 plateau.stalled, cuts = 0, cuts + 1
         if not stopped and epochs > 1:
-            text = f"max_iter: {epochs} epochs are over and the loss still falls; write a larger max_iter or tol"
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
-        after = tree.map(np.asarray, moving)
-        self._optimizer = (after.rule, int(after.step))
-        self.params_, self.state_ = tree.map(np.asarray, best if held_out else (moving.params, moving.state))
-        self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = None if held_out else min(self.loss_curve_)
-        self.validation_scores_ = scores if held_out else None
-        self.best_validation_score_ = max(scores) if held_out else None
+            text = (
+                f"max_iter: training has not converged after {epochs} epochs; write a larger max_iter or a larger tol"
+            )
+            warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        return moving, best, scores
 
     def _measured(self, params: Tree, state: Tree, rows: Rows) -> float:
         """Accuracy, share of rows with all labels right, or r2, on rows that are not trained on."""

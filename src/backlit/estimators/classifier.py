@@ -21,8 +21,8 @@ class Classifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     hidden_layer_sizes   units of each hidden layer
     activation           after each of them: 'relu', 'tanh', 'logistic', 'identity', or any activation of Backlit
     solver               'adam' (beta_1, beta_2, epsilon) or 'sgd' (momentum, nesterovs_momentum)
-    learning_rate        for 'sgd': learning_rate_init as it is ('constant'), divided by rows_seen^power_t ('invscaling'),
-                         or divided by 5 at every plateau ('adaptive')
+    learning_rate        for 'sgd': learning_rate_init as it is ('constant'), divided by rows_seen^power_t
+                         ('invscaling'), or divided by 5 at every plateau ('adaptive')
     alpha                L2 penalty, alpha / (2 batch) sum w^2; biases are left alone
     batch_size           rows a step; 'auto' is 200, or all when there are fewer
     max_iter, shuffle    epochs at most; a new order every epoch

@@ -14,7 +14,8 @@ import numpy as np
 
 from backlit import engine as engines
 from backlit.config import Experiment
-from backlit.data import Arrays, epoch_indices
+from backlit.data import Arrays
+from backlit.data.batches import epochs_indices
 from backlit.engine import random, tree
 from backlit.errors import NonFiniteError
 from backlit.optim import L1L2, Rule
@@ -32,6 +33,10 @@ EAGER_LIMIT = 6e9
 """Multiplications up to which the NumPy engine is taken: under a second, what XLA needs to load and to compile."""
 
 BLOCK = 2048
+"""Rows of one prediction at most."""
+
+AHEAD = 16
+"""Epochs whose orders are drawn together."""
 
 
 class Rows(NamedTuple):
@@ -46,7 +51,7 @@ class Rows(NamedTuple):
         return Rows(self.x[index], self.y[index], None if self.weight is None else self.weight[index])
 
     @property
-    def count(self) -> float:
+    def total(self) -> float:
         """How many rows these are, each counted by its weight."""
         return float(len(self.x)) if self.weight is None else float(self.weight.sum())
 
@@ -84,13 +89,21 @@ def build_program(net: Layer, loss: Loss, rule: Rule, l2: float, params: Tree, s
 
 
 class Rounds:
-    """Epochs over the same rows. Errors: NonFiniteError that names the step and the layer."""
+    """Epochs over the same rows. Errors: NonFiniteError that names the step and the layer.
 
-    def __init__(self, program: Program, engine: str, rows: Rows, batch: int, shuffle: bool, seed: int) -> None:
+    The orders of `ahead` epochs are drawn and placed together: drawn one by one they would cost as much as a small net.
+    """
+
+    def __init__(
+        self, program: Program, engine: str, rows: Rows, batch: int, shuffle: bool, seed: int, epochs: int
+    ) -> None:
         self.program, self.engine = program, engines.get(engine)
         self.rows, self.batch, self.shuffle = rows, batch, shuffle
-        self.order, self.draws = (random.fold(random.key(seed), name) for name in ("order", "step"))
-        self.x, self.y, self.key = self.engine.place((rows.x, rows.y, self.draws))
+        self.order, draws = (random.fold(random.key(seed), name) for name in ("order", "step"))
+        self.ahead = min(epochs, AHEAD, max(1, 2**20 // len(rows.x)))
+        self.first = 0
+        self.feed: Feed | None = None
+        self.x, self.y, self.key, self.blank = self.engine.place((rows.x, rows.y, draws, no_sums(np)))
         self.run = _epoch(program, engine)
 
     def start(self, params: Tree, state: Tree, rule: Tree | None, step: int) -> Moving:
@@ -103,36 +116,46 @@ class Rounds:
 
     def epoch(self, now: Moving, number: int, lr: float) -> tuple[Moving, float]:
         """One pass over all rows, and their mean loss; `number` decides the order."""
-        feed = self._feed(number)
-        scale = self.engine.place(np.asarray(lr, self.rows.x.dtype))
+        if self.feed is None or not self.first <= number < self.first + self.ahead:
+            self.first, self.feed = number, self._feed(number)
+        scale, at = self.engine.place((np.asarray(lr, self.rows.x.dtype), np.asarray(number - self.first, np.int32)))
         with np.errstate(over="ignore", invalid="ignore"):  # a number that is not finite is found below
-            after: Moving = self.run(now, feed, scale)
+            after: Moving = self.run(now, self.feed, scale, at)
         if not bool(after.finite):
-            raise NonFiniteError(self._blame(now, after, feed, number, scale))
+            raise NonFiniteError(self._blame(now, after, self.feed, scale, at))
         loss = float(after.sums.loss) / float(after.sums.rows)
-        xp = after.step.__array_namespace__()
-        return after._replace(sums=self.engine.place(no_sums(xp))), loss
+        return after._replace(sums=self.blank), loss
 
-    def _feed(self, number: int) -> Feed:
-        indices, weight = epoch_indices(self.order, len(self.rows.x), self.batch, number, self.shuffle)
+    def _feed(self, first: int) -> Feed:
+        rows = len(self.rows.x)
+        indices, weight = epochs_indices(self.order, rows, self.batch, first, self.ahead, self.shuffle)
         if self.rows.weight is not None:
             own = self.rows.weight[indices]
             weight = own if weight is None else own * weight
         if weight is not None:
-            weight = weight.astype(self.rows.x.dtype)[None]
-        indices, weight, epoch = self.engine.place((indices[None], weight, np.asarray(0, np.int32)))
+            weight = weight.astype(self.rows.x.dtype)
+        indices, weight, zero = self.engine.place((indices, weight, np.asarray(0, np.int32)))
         return Feed(x=self.x, y=self.y, held_out=None, prepared=(), target_prepared=(), indices=indices, weight=weight,
-                    epoch=epoch, key=self.key)  # fmt: skip
+                    epoch=zero, key=self.key)  # fmt: skip
 
-    def _blame(self, now: Moving, after: Moving, feed: Feed, number: int, scale: Any) -> str:
+    def _blame(self, now: Moving, after: Moving, feed: Feed, scale: Any, at: Any) -> str:
         """Repeat the epoch up to the bad step on the NumPy engine, and ask what went wrong in it."""
         before, feed, scale = (tree.map(np.asarray, t) for t in (now, feed, scale))
-        done = int(after.step) - int(now.step) - 1
+        steps, begin = feed.indices.shape[1], int(now.step)
+
+        def from_begin(orders: np.ndarray | None) -> np.ndarray | None:
+            # `blame` counts epochs from step 0; after a partial_fit with other rows this one begins between two.
+            if orders is None:
+                return None
+            order, past = orders[int(at)], begin % steps
+            return np.concatenate([order[steps - past :], order, order[: steps - past]]).reshape(2, *order.shape)
+
+        feed = feed._replace(indices=from_begin(feed.indices), weight=from_begin(feed.weight))
         with np.errstate(all="ignore"):
-            for i in range(done):
-                before = self.program.step(before, scale, feed, 0, i)
-        steps = feed.indices.shape[1]
-        text = blame(self.program, before, feed, int(now.step) // steps, steps)
+            for i in range(begin, int(after.step) - 1):
+                position = divmod(i - begin + begin % steps, steps)
+                before = self.program.step(before, scale, feed, *position)
+        text = blame(self.program, before, feed, begin // steps, steps)
         return text.replace("optimizer.lr", "learning_rate_init").replace("clip: {limit: 1.0}", "a larger alpha")
 
 
@@ -190,9 +213,11 @@ def _kept(make: Callable[..., Any]) -> Callable[..., Any]:
 def _epoch(program: Program, engine: str) -> Callable[..., Any]:
     home: ModuleType = engines.get(engine)
 
-    def run(now: Moving, feed: Feed, lr: Any) -> Moving:
-        steps = feed.indices.shape[1]
-        moved: Moving = home.repeat(steps, lambda i, m: program.step(m, lr, feed, 0, i), now, until=lambda m: m.finite)
+    def run(now: Moving, feed: Feed, lr: Any, epoch: Any) -> Moving:
+        def step(i: Any, moving: Moving) -> Moving:
+            return program.step(moving, lr, feed, epoch, i)
+
+        moved: Moving = home.repeat(feed.indices.shape[1], step, now, until=lambda moving: moving.finite)
         return moved
 
     compiled: Callable[..., Any] = home.compile(run)

@@ -1,7 +1,8 @@
 """A user's own layer without a backward pass."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar
+from typing import Any, ClassVar
 
 from backlit import engine
 from backlit.errors import BacklitError
@@ -32,7 +33,9 @@ class Autodiff(Layer):
         """Functions are no settings: nothing to check or to write to a file."""
 
     def to_plain(self) -> dict[str, Any]:
-        raise BacklitError("Autodiff holds a Python function and cannot be written to a file; write a layer class instead")
+        raise BacklitError(
+            "Autodiff holds a Python function and cannot be written to a file; write a layer class instead"
+        )
 
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
         params = self.start(key, shape) if self.start else {}
@@ -40,11 +43,11 @@ class Autodiff(Layer):
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
         if engine.of(x).name != "xla":
-            raise BacklitError("Autodiff needs JAX's differentiation: expected the XLA engine, got NumPy; use engine: xla")
+            raise BacklitError(
+                "Autodiff needs JAX's differentiation: expected the XLA engine, got NumPy; use engine: xla"
+            )
         return self.fn(params, x), state, x
 
     def backward(self, params: Tree, cache: Array, dy: Array) -> tuple[Array, Tree, Tree]:
         grads, dx = engine.get("xla").vjp(self.fn, params, cache, dy)
         return dx, grads, {}
-
-

@@ -1,8 +1,8 @@
 """Layers made of layers. Each writes `Seen(value, inside)` under its children's names: that is the whole tap.
 
-    Chain(f, g)      y = g(f(x))          dx = f.backward(g.backward(dy))
-    Residual(f)      y = x + f(x)         dx = dy + f.backward(dy)
-    Branch(f, g)     y = f(x) + g(x), or both side by side;   dx = f.backward(dy_f) + g.backward(dy_g)
+Chain(f, g)      y = g(f(x))          dx = f.backward(g.backward(dy))
+Residual(f)      y = x + f(x)         dx = dy + f.backward(dy)
+Branch(f, g)     y = f(x) + g(x), or both side by side;   dx = f.backward(dy_f) + g.backward(dy_g)
 """
 
 import re
@@ -65,7 +65,7 @@ def named(items: Any) -> tuple[tuple[str, Layer], ...]:
             problems.append((f"layers.{i}.name", f"expected text, got {received(name)}"))
             continue
         try:
-            layer = build(Layer, item)
+            layer = build(Layer, item)  # type: ignore[type-abstract]
         except SettingError as error:
             problems += error.under(name or f"layers.{i}").problems
             continue

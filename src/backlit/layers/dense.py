@@ -33,7 +33,9 @@ class Dense(Layer):
     b: Initializer | None = Zeros()
 
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
-        need(len(shape) >= 1, "Dense expected rows with at least one feature axis, got scalars; use Reshape((1,)) first")
+        need(
+            len(shape) >= 1, "Dense expected rows with at least one feature axis, got scalars; use Reshape((1,)) first"
+        )
         params = {"W": self.W.draw(random.fold(key, "W"), (shape[-1], self.units))}
         if self.b is not None:
             params["b"] = self.b.draw(random.fold(key, "b"), (self.units,))

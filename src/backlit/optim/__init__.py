@@ -2,7 +2,7 @@
 
 from backlit.optim.rules import SGD, Adam, AdamW, Momentum, Nesterov, Rule
 from backlit.optim.schedules import Constant, Cosine, Schedule, WarmUp, at
-from backlit.optim.transforms import ClipByNorm, L1L2, chain
+from backlit.optim.transforms import L1L2, ClipByNorm, chain
 
 __all__ = [
     "L1L2",

@@ -28,7 +28,7 @@ class Schedule(Settings):
 
     def over(self, steps: int) -> "Schedule":
         """The same schedule with the length of the training filled in where it was left open."""
-        return replace(self, steps=steps) if hasattr(self, "steps") and self.steps is None else self
+        return self
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,9 @@ class Cosine(Schedule):
     start: NonNegative
     end: NonNegative = 0.0
     steps: Count | None = None
+
+    def over(self, steps: int) -> "Schedule":
+        return self if self.steps else replace(self, steps=steps)
 
     def __call__(self, step: Array) -> Array:
         t = fraction(step, length(self))

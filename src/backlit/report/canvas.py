@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from backlit.evaluation.metrics import Array
 
-WIDTH, HEIGHT, DPI = 5.6, 3.5, 160
+WIDTH, HEIGHT, DPI = 5.0, 3.2, 180
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def label(name: str, number: int, limit: int = 14) -> str:
     """A class name as a figure can show it: short, no formula, and `#number` when the font lacks its letters."""
     text = " ".join(name.split())
     if len(text) > limit:
-        text = text[: limit - 1] + "…"
+        text = text[: limit // 2] + "…" + text[1 + limit // 2 - limit :]  # names often differ at their end
     face = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
     known = text != "" and all(face.get_char_index(ord(c)) for c in text)
     return text.replace("$", r"\$") if known else f"#{number}"

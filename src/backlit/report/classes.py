@@ -64,8 +64,8 @@ def _draw_confusion(counts: Array, names: Sequence[str], theme: Theme) -> Figure
     ticks = list(range(0, k, step))
     shown = [label(names[t], t) for t in ticks]
     longest = 0.075 * max(len(text) for text in shown)  # inches
-    tilted = longest * len(shown) > 4
-    made = figure(theme, height=5.0)
+    tilted = longest * len(shown) > 3.4
+    made = figure(theme, height=4.6)
     margins = 0.48 + longest, 0.5 + (0.75 * longest if tilted else 0.05)
     plot = axes(made, theme, "Confusion matrix", "predicted", "true", margins=margins)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K), each row sums to 1
@@ -90,7 +90,7 @@ def _draw_confusion(counts: Array, names: Sequence[str], theme: Theme) -> Figure
 
 
 def _draw_roc(curves: dict[int, Curve], drawn: Sequence[int], names: Sequence[str], theme: Theme) -> Figure:
-    made = figure(theme, height=5.0)
+    made = figure(theme, height=4.6)
     plot = axes(made, theme, "ROC", "false positive rate", "true positive rate")
     plot.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=":")
     for i, k in enumerate(drawn):

@@ -107,7 +107,7 @@ def _draw(history: History, name: str, best_epoch: Any, theme: Theme) -> Figure:
 
 
 def _draw_rate(history: History, theme: Theme) -> Figure:
-    made = figure(theme, height=2.6)
+    made = figure(theme, height=2.4)
     plot = axes(made, theme, "Learning rate", "epoch", "")
     plot.plot(series(history, "epoch"), series(history, "lr"), color=theme.train, linewidth=1.8,
               marker="o" if len(history) < 6 else None, markersize=4)  # fmt: skip

@@ -1,6 +1,7 @@
 """Reading a run directory. A report must also come out of a run that died, so what cannot be read becomes a note."""
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -99,7 +100,11 @@ def read(directory: Path) -> Record:
 
 def by_epoch(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """One line an epoch, the latest: a resumed run repeats the epochs after its last checkpoint."""
-    latest = {line["epoch"]: line for line in lines if isinstance(line.get("epoch"), int | float)}
+    latest = {
+        line["epoch"]: line
+        for line in lines
+        if isinstance(line.get("epoch"), int | float) and math.isfinite(line["epoch"])
+    }
     return [latest[epoch] for epoch in sorted(latest)]
 
 

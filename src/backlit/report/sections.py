@@ -162,7 +162,7 @@ def duration(seconds: Any) -> str:
 
 def _spread(record: Record, name: str, value: Any) -> str:
     """The 95 % interval of a share of test rows."""
-    if name == "rmse" or record.test is None or not isinstance(value, int | float):
+    if name == "rmse" or record.test is None or not (isinstance(value, int | float) and 0 <= value <= 1):
         return ""
     low, high = interval(value, len(record.test.output))
     return f"95 % interval {low:.3f} to {high:.3f}, {number(len(record.test.output))} rows"

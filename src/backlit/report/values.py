@@ -45,7 +45,7 @@ def flat(values: Array) -> Array:
 
 
 def _draw_predicted(y: Array, t: Array, theme: Theme) -> Figure:
-    made = figure(theme, height=4.2)
+    made = figure(theme, height=3.8)
     plot = axes(made, theme, "Predicted against true", "true", "predicted")
     _dots(plot, theme, t, y)
     ends = [float(min(t.min(), y.min())), float(max(t.max(), y.max()))]
@@ -55,7 +55,7 @@ def _draw_predicted(y: Array, t: Array, theme: Theme) -> Figure:
 
 
 def _draw_residuals(y: Array, error: Array, theme: Theme) -> Figure:
-    made = figure(theme, height=4.2)
+    made = figure(theme, height=3.8)
     plot = axes(made, theme, "Residuals", "predicted", "predicted minus true")
     _dots(plot, theme, y, error)
     plot.axhline(0, color=theme.muted, linewidth=1.2, linestyle=":")

@@ -34,7 +34,7 @@ class RunDirectory:
         there = (self.path / "experiment.yaml").exists()
         if self.path.exists() and not self.path.is_dir():
             raise BacklitError(f"{self.path}: expected a directory for the run, got a file; choose another --out")
-        if self.path.exists() and any(self.path.iterdir()) and not (resume and there):
+        if self.path.exists() and self._holds_files() and not (resume and there):
             text = "add --resume to go on with it, or choose another --out" if there else "choose another --out"
             raise BacklitError(f"{self.path}: expected a new directory, this one holds files; {text}")
         if there:
@@ -46,10 +46,18 @@ class RunDirectory:
             return True
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            config.write(self._stored(experiment), self.path / "experiment.yaml")
+            temporary = self.path / ".experiment.yaml"
+            config.write(self._stored(experiment), temporary)
+            os.replace(temporary, self.path / "experiment.yaml")
         except OSError as error:
             raise BacklitError(f"{self.path}: could not be written: {error.strerror}; choose another --out") from None
         return False
+
+    def _holds_files(self) -> bool:
+        """Whether there is more than what a training leaves that was killed before its experiment was written."""
+        early = ("checkpoints", ".experiment.yaml", "data.npz")
+        present = [p for p in self.path.iterdir() if p.name not in early]
+        return bool(present) or (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
 
     def _stored(self, experiment: Experiment) -> Experiment:
         if not isinstance(experiment.data, Arrays):
@@ -99,6 +107,13 @@ class RunDirectory:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise BacklitError(f"{self.path}/metrics.jsonl: could not be written: {error.strerror}; free some space") from None
+
+    def sync(self) -> None:
+        """Make metrics.jsonl outlast a power cut: a checkpoint is about to count its lines."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
 
     def history(self) -> list[dict[str, Any]]:
         """The records of metrics.jsonl; a last line that was cut off is left out."""

@@ -39,11 +39,12 @@ class Keeper:
         arrays = checkpoint.flat({"carry": carry, **prepared})
         meta = {"records": records, "seconds": seconds, "cores": cores, "fingerprint": self.setup.fingerprint}
         try:
+            self.directory.sync()
             checkpoint.save(self.directory.checkpoints, step, arrays, meta)
             self.saved_step = step
             best = int(carry.watch.best_epoch) * self.setup.steps_per_epoch
             checkpoint.prune(self.directory.checkpoints, self.every.keep, {best})
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             self.listener(Notice(str(error)))
         self.saved_at = time.monotonic()
 

@@ -87,24 +87,29 @@ class Training:
     cores: int = 1
     layout: str = ""
     pace: float = 0.0
+    longest: int = 2**30
     placed: dict[int, Any] = field(default_factory=dict)
     feed: Any = None
     first: int = -(2**30)
 
     def run(self, going_on: bool, asked: Asked) -> Run:
         """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
-        experiment = self.setup.experiment
-        self.keeper = Keeper(experiment.checkpoint, self.directory, self.setup, self.listener)
+        carry = self.begin(going_on)
+        while int(carry.moving.step) < self.setup.steps and not bool(carry.watch.stop):
+            carry = self.advance(carry, asked)
+        return self._finish(carry)
+
+    def begin(self, going_on: bool = False) -> Carry:
+        """The carry to start or go on with, on the devices, and the compiled program."""
+        self.keeper = Keeper(self.setup.experiment.checkpoint, self.directory, self.setup, self.listener)
         carry = self.program.start(self.setup.params, self.setup.state, np)
         if going_on:
             carry, self.history, self.clock.before = self.keeper.resumed(carry)
         self.clock.startup = time.time() - self.clock.since
         self._compile(carry, going_on)
-        self._begin(int(carry.moving.step))
-        carry = self.engine.place(carry, self.cores)
-        while int(carry.moving.step) < self.setup.steps and not bool(carry.watch.stop):
-            carry = self.advance(carry, asked)
-        return self._finish(carry)
+        self._announce(int(carry.moving.step))
+        placed: Carry = self.engine.place(carry, self.cores)
+        return placed
 
     @property
     def joined(self) -> int:
@@ -148,7 +153,7 @@ class Training:
             self.first = step // size
             self.feed = self._feed(self.first, self.cores)
         left = (self.first + self.joined) * size - step
-        steps = min(self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
+        steps = min(self.longest, self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
         after, record = self.engine.ready(self.chunk(carry, self.feed, self._number(steps, self.cores)))
         seconds = time.perf_counter() - began
         if not bool(after.moving.finite):
@@ -233,7 +238,7 @@ class Training:
         self.listener(Finished(result))
         return run
 
-    def _begin(self, step: int) -> None:
+    def _announce(self, step: int) -> None:
         rows = {name: len(part) for name, part in self.setup.parts._asdict().items()}
         name = self.setup.experiment.name or self.setup.parts.train.name
         size = tree.size(self.setup.params)
