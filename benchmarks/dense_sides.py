@@ -100,7 +100,7 @@ class Backlit(Side):
 
     def weights(self) -> Any:
         params = self.carry.moving.params
-        return [(np.asarray(params[n]["W"]), np.asarray(params[n]["b"])) for n in sorted(params)]
+        return [(np.asarray(params[n]["W"]), np.asarray(params[n]["b"])) for n in sorted(params) if params[n]]
 
 
 class Torch(Side):

@@ -2,7 +2,7 @@
 
     python examples/02_train.py [DIRECTORY] [--epochs N]
 
-Everything printed here is also in the run's directory, as text that any program can read.
+The directory then holds the settings, the history, the checkpoints and the report: see docs/training.md.
 """
 
 import argparse
@@ -54,9 +54,7 @@ def main() -> None:
     p = run.probabilities(x)
     unsure = int(p.max(axis=1).argmin())
     print(f"   first ten: {' '.join(run.predict(x[:10]))}, right: {' '.join(map(str, y[:10]))}")
-    print(
-        f"   least sure: says {run.predict(x)[unsure]} with p = {p[unsure].max():.2f} of row {unsure}, right: {y[unsure]}"
-    )
+    print(f"   least sure of row {unsure}: {run.predict(x)[unsure]} with p = {p[unsure].max():.2f}, right: {y[unsure]}")
     mean, spread = run.monte_carlo(x, draws=20)  # dropout stays on: how much do thinned nets disagree?
     right = mean.argmax(axis=1) == y
     print(f"   twenty thinned nets differ by {spread.max(axis=1).mean():.3f} a row")

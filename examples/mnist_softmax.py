@@ -4,6 +4,13 @@
 
 `--quick` takes the embedded 8 x 8 digits and a few epochs: no MNIST needed. Everything is compared on the validation
 part; the test part is looked at once for each row of the first table, after its training, and decides nothing.
+
+What it shows on MNIST, with one seed:
+- Momentum 0.9 needs a third of the epochs of plain SGD at the same learning rate. It does so by longer steps: SGD at
+  0.1 and momentum at 0.01 draw the same curve. SGD at ten times the rate is as quick, but far rougher on other rows.
+- Below the best learning rate (0.3 without, 0.03 with momentum) training is slow, above it the loss stops falling.
+- At a fixed learning rate a larger batch takes fewer steps and learns less in an epoch. When the rate grows with the
+  batch, the curves for 16 to 512 rows are one; at 2048 rows the step is too long for the first epochs.
 """
 
 import argparse
@@ -12,7 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 import backlit as bl
 from backlit import config
@@ -82,6 +91,10 @@ class Line:
     def seconds(self) -> float:
         """Seconds of training, without start-up and compilation."""
         return float(self.history[-1]["seconds"]) if self.history else 0.0
+
+    @property
+    def seconds_an_epoch(self) -> float:
+        return self.seconds / len(self.history)
 
     def until(self, loss: float) -> str:
         """Epochs and seconds until the validation loss was at most `loss`."""
@@ -191,66 +204,61 @@ def draw_momentum(lines: list[Line]) -> Figure:
     figure, (left, right) = panels(2)
     for line in filter(lambda line: line.history, lines):
         left.plot(line.column("epoch"), line.column("loss"), label=line.name, linewidth=1.6)
-        right.plot(line.column("seconds"), line.column("validation", "accuracy"), label=line.name, linewidth=1.6)
+        right.plot(line.column("seconds"), line.column("validation", "accuracy"), linewidth=1.6)
     label(left, "Training loss", "epoch", "loss", log=True)
     label(right, "Validation accuracy against time", "seconds of training", "accuracy")
-    right.legend(fontsize=7, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
 
 
 def draw_rates(groups: dict[str, list[Line]]) -> Figure:
-    figure, axes = panels(len(groups) + 1)
-    for axis, (kind, lines) in zip(axes, groups.items(), strict=False):
-        by_epoch(axis, lines)
-        label(axis, f"{kind}: validation loss", "epoch", "loss", log=True)
-        axis.legend(title="lr", fontsize=7, title_fontsize=8, frameon=False, ncols=2)
+    figure, axes = draw_sweep(groups, "lr")
     for kind, lines in groups.items():
         there = [line for line in lines if line.history]
         axes[-1].plot([float(line.name) for line in there], [line.best for line in there], "o-", label=kind)
-    axes[-1].set_xscale("log")
     label(axes[-1], "Best validation loss", "learning rate", "loss", log=True)
-    axes[-1].legend(fontsize=7, frameon=False)
-    same_height(axes[:-1])
+    axes[-1].set_xscale("log")
+    axes[-1].legend(fontsize=8, frameon=False)
     return figure
 
 
 def draw_batches(groups: dict[str, list[Line]]) -> Figure:
-    figure, axes = panels(len(groups) + 1)
-    for axis, (kind, lines) in zip(axes, groups.items(), strict=False):
-        by_epoch(axis, lines)
-        label(axis, f"{kind}: validation loss", "epoch", "loss", log=True)
-        axis.legend(title="batch size", fontsize=7, title_fontsize=8, frameon=False)
+    figure, axes = draw_sweep(groups, "batch size")
     for kind, lines in groups.items():
         there = [line for line in lines if line.history]
-        seconds = [line.seconds / len(line.history) for line in there]
-        axes[-1].plot([int(line.name) for line in there], seconds, "o-", label=kind)
+        axes[-1].plot(
+            [int(line.name) for line in there], [1e3 * line.seconds_an_epoch for line in there], "o-", label=kind
+        )
+    label(axes[-1], "Milliseconds an epoch", "batch size", "ms")
     axes[-1].set_xscale("log", base=2)
-    label(axes[-1], "Seconds an epoch", "batch size", "s", log=True)
-    axes[-1].legend(fontsize=7, frameon=False)
-    same_height(axes[:-1])
+    axes[-1].xaxis.set_major_formatter("{x:g}")
+    axes[-1].set_ylim(0, None)
+    axes[-1].legend(fontsize=8, frameon=False)
     return figure
 
 
-def by_epoch(axis: Any, lines: list[Line]) -> None:
-    """Validation loss by epoch, from dark to light as the value grows."""
-    from matplotlib import colormaps
-
-    for i, line in enumerate(lines):
-        if line.history:
-            colour = colormaps["viridis"](0.9 * i / max(1, len(lines) - 1))
-            losses = line.column("validation", "loss")
-            axis.plot(line.column("epoch"), losses, label=line.name, color=colour, linewidth=1.6)
-
-
-def same_height(axes: Any) -> None:
-    """The same scale for panels that stand side by side."""
-    low, high = min(a.get_ylim()[0] for a in axes), max(a.get_ylim()[1] for a in axes)
-    for axis in axes:
+def draw_sweep(groups: dict[str, list[Line]], what: str) -> tuple[Figure, Any]:
+    """A panel of validation losses for each group, dark to light as the value grows, and an empty panel beside them."""
+    figure, axes = panels(len(groups) + 1)
+    for axis, (kind, lines) in zip(axes, groups.items(), strict=False):
+        for i, line in enumerate(lines):
+            if line.history:
+                colour, losses = (
+                    colormaps["viridis"](0.9 * i / max(1, len(lines) - 1)),
+                    line.column("validation", "loss"),
+                )
+                axis.plot(line.column("epoch"), losses, label=line.name, color=colour, linewidth=1.6)
+        label(axis, f"{kind}: validation loss", "epoch", "loss", log=True)
+    low, high = min(a.get_ylim()[0] for a in axes[:-1]), max(a.get_ylim()[1] for a in axes[:-1])
+    for axis in axes[:-1]:
         axis.set_ylim(low, high)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, title=what, loc="outside left center", fontsize=8, title_fontsize=8, frameon=False)
+    return figure, axes
 
 
 def panels(count: int) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(4.2 * count, 3.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * count, 3.6), layout="constrained")
     return figure, figure.subplots(1, count)
 
 
@@ -260,8 +268,12 @@ def label(axis: Any, title: str, x: str, y: str, log: bool = False) -> None:
     axis.set_ylabel(y)
     axis.grid(True, which="both", color="#e3e7ec", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=x == "epoch"))
     if log:
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 if __name__ == "__main__":

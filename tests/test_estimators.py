@@ -456,7 +456,9 @@ def test_verbose(capsys):
 def test_a_loss_that_explodes(engine):
     X, y = DIABETES
     model = Regressor(optimizer=bl.SGD(lr=1e12), engine=engine, random_state=0)
-    with pytest.raises(NonFiniteError, match=r"the loss is not finite at step \d+ .*learning_rate_init"):
+    with pytest.raises(
+        NonFiniteError, match=r"the loss is not finite at step \d+ .*try a smaller learning rate, or preprocessing"
+    ):
         model.fit(X, y)
 
 
@@ -501,7 +503,7 @@ def test_targets_that_do_not_fit():
     X, y = IRIS
     with pytest.raises(ValueError, match="continuous"):
         Classifier().fit(X, y + 0.5)
-    with pytest.raises(SettingError, match=r"loss: expected a loss on values .*got SoftmaxCrossEntropy; use Classifier"):
+    with pytest.raises(SettingError, match=r"loss: expected a loss on values .*; use Classifier"):
         Regressor("SoftmaxCrossEntropy").fit(X, y)
     model = Regressor(max_iter=2, warm_start=True).fit(X, y)
     with pytest.raises(BacklitError, match="y: expected 1 targets a row as in the first fit, got 2"):

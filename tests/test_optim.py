@@ -101,7 +101,7 @@ def test_rule_gives_the_same_on_both_engines(row):
 def test_state_keeps_its_structure_shapes_and_dtypes(row, dtype):
     for home in (engine.get("numpy"), engine.get("xla")):
         with home.double():
-            params = tree.map(lambda w: home.asarray(w.astype(dtype)), beginning())
+            params = tree.map(home.asarray, tree.cast(beginning(), dtype))
             before = row.rule.init(params)
             for step in (0, home.asarray(np.int32(1))):
                 updates, after = row.rule.update(params, before, params, step)

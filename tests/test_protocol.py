@@ -225,7 +225,7 @@ def test_residual_adds_the_error_signal():
 
 def test_branch_adds_or_concatenates():
     add = bl.Branch(bl.Chain(), bl.Residual())
-    y, _, cache = add.forward(*add.init(random.key(0), (5,))[1:], X, Context())
+    y, _, _ = add.forward(*add.init(random.key(0), (5,))[1:], X, Context())
     np.testing.assert_allclose(y, X + (X + X), rtol=1e-6)
     side = bl.Branch(bl.Dense(2), bl.Dense(3), join="concatenate")
     assert side.init(random.key(0), (4, 5))[0] == (4, 5)

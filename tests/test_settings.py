@@ -134,6 +134,15 @@ def test_aliases_name_the_same_thing(kind, alias, name):
     assert build(Loss, "MSE") == SquaredError()
 
 
+def test_a_subclass_has_a_name_of_its_own_and_takes_no_alias():
+    @dataclass(frozen=True)
+    class Louder(SquaredError):
+        """Another loss."""
+
+    assert type(build(Loss, "MSE")) is SquaredError
+    assert type(build(Loss, "louder")) is Louder
+
+
 def test_abstract_classes_have_no_name():
     names = known(Layer)
     assert {"Dense", "Chain", "Autodiff"} <= names.keys()
@@ -160,7 +169,8 @@ def test_abstract_classes_have_no_name():
          "out: unknown layer 'Tanhh'; did you mean 'Tanh'?"),
         ([{"type": "ReLU", "name": 5}], "layers.0.name: expected text, got 5"),
         ([{"type": "ReLU", "name": "a.b"}], "layers: a name holds no dot, got 'a.b'"),
-        ([{"type": "ReLU", "name": "a"}, {"type": "Tanh", "name": "a"}], "layers: expected unique names, got 'a' twice"),
+        ([{"type": "ReLU", "name": "a"}, {"type": "Tanh", "name": "a"}],
+         "layers: expected unique names, got 'a' twice"),
         ([{"type": "Branch", "join": "glue", "layers": []}],
          "layers.0.join: expected 'add' or 'concatenate', got 'glue'"),
     ],

@@ -71,11 +71,6 @@ class Sight:
     quantities: tuple[Quantity, ...]
     kinds: dict[str, str]
     rows: tuple[int, ...]
-    targets: np.ndarray
-
-    @property
-    def loss(self) -> float:
-        return float(next(q.values for q in self.quantities if q.symbol == "L"))
 
     @property
     def worst(self) -> Quantity:
@@ -87,7 +82,7 @@ class Sight:
         if layer not in self.kinds:
             raise unknown("layer", layer, self.kinds).under("--layer")
         found = tuple(q for q in self.quantities if q.path == layer or q.path.startswith(f"{layer}."))
-        return Sight(found, self.kinds, self.rows, self.targets)
+        return Sight(found, self.kinds, self.rows)
 
     def __getitem__(self, name: str) -> Quantity:
         """A quantity by layer and symbol: sight['dense_1 dL/dW'], sight['x'], sight['L']."""
@@ -121,7 +116,7 @@ def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -
         for path, symbol in [name.rsplit(" ", 1)]
     )
     kinds = {path: type(layer).__name__ for path, layer in _layers(experiment.net)}
-    return Sight(quantities, kinds, tuple(map(int, taken)), ready.parts.train.y[taken])
+    return Sight(quantities, kinds, tuple(map(int, taken)))
 
 
 def batch(ready: Setup, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -116,7 +116,7 @@ def known(kind: type[S]) -> dict[str, type[S]]:
     for cls in [kind, *_descendants(kind)]:
         if not dataclass_is_abstract(cls):
             table[cls.__name__] = cls
-            table.update(dict.fromkeys(cls.aliases, cls))
+            table.update(dict.fromkeys(cls.__dict__.get("aliases", ()), cls))
     return table
 
 

@@ -55,9 +55,8 @@ def print_costs(found: "Costs", title: str) -> None:
 def print_sight(sight: "Sight", values: bool, title: str) -> None:
     """Every quantity of a step, and how far the compiled step is from it."""
     rows = ", ".join(map(str, sight.rows[:8])) + (" ..." if len(sight.rows) > 8 else "")
-    print(
-        f"{title}: one step on {counted(len(sight.rows), 'row')} (number {rows} of the training part) from the start of training"
-    )
+    count = counted(len(sight.rows), "row")
+    print(f"{title}: one step on {count} (number {rows} of the training part) from the start of training")
     headings = ["layer", "type", "what", "shape", "mean", "std", "min", "max", "zeros", "NumPy-XLA"]
     if values:
         for q in sight.quantities:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple
     length = len(tree.leaves(xs)[0])
     ys = []
     for i in range(length):
-        carry, y = f(carry, tree.map(lambda leaf: leaf[i], xs))
+        carry, y = f(carry, tree.map(itemgetter(i), xs))
         ys.append(y)
     return carry, tree.map(lambda *leaves: np.stack(leaves), *ys)
 

@@ -1,8 +1,8 @@
 """One counter-based random generator on both engines: Threefry-2x32 with 20 rounds, written in the array-API standard.
 
-A key is an array uint32[2]; a number is a pure function of (key, position), so a mask, a permutation or an initial weight
-is the same on NumPy and on XLA, whatever the number of devices. Keys, `fold`, `split`, `bits` and `uniform` are equal
-bit by bit to those of `jax.random` (its partitionable form).
+A key is an array uint32[2]; a number is a pure function of (key, position), so a mask, a permutation or an initial
+weight is the same on NumPy and on XLA, whatever the number of devices. Keys, `fold`, `split`, `bits` and `uniform` are
+equal bit by bit to those of `jax.random` (its partitionable form).
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
 https://doi.org/10.1145/2063384.2063405
@@ -49,8 +49,8 @@ def bits(key: Any, shape: tuple[int, ...]) -> Any:
 def uniform(key: Any, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Any:
     """float32, uniform in [low, high): 23 bits of mantissa each.
 
-    Others: jax.random.uniform lets the compiler fuse the product and the sum, so that for ranges whose width is no power
-    of two its last bit depends on where it runs; here it does not.
+    Others: jax.random.uniform lets the compiler fuse the product and the sum, so for ranges whose width is no power of
+    two its last bit depends on where it runs; here it does not.
     """
     xp = key.__array_namespace__()
     unit = xp.astype(bits(key, shape) >> 9, xp.float32) * (2.0**-23)

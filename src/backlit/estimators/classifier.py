@@ -47,7 +47,7 @@ class Classifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     >>> import backlit as bl
     >>> X, y = load_iris(return_X_y=True)
     >>> model = bl.Classifier((16,), max_iter=100, learning_rate_init=0.02, tol=1e-3, random_state=0).fit(X, y)
-    >>> model.score(X, y) > 0.95, model.predict_proba(X[:2]).shape, [W.shape for W in model.coefs_]
+    >>> bool(model.score(X, y) > 0.95), model.predict_proba(X[:2]).shape, [W.shape for W in model.coefs_]
     (True, (2, 3), [(4, 16), (16, 3)])
     """
 

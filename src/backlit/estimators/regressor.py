@@ -29,7 +29,7 @@ class Regressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     >>> X = np.linspace(-1, 1, 60)[:, None]
     >>> y = 1000 + 300 * X[:, 0] ** 2
     >>> model = bl.Regressor(hidden_layer_sizes=(20,), learning_rate_init=0.02, max_iter=300, tol=1e-3, random_state=0)
-    >>> model.fit(X, y).score(X, y) > 0.95, model.predict(X[:2]).shape
+    >>> bool(model.fit(X, y).score(X, y) > 0.95), model.predict(X[:2]).shape
     (True, (2,))
     """
 

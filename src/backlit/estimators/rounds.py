@@ -20,7 +20,7 @@ from backlit.engine import random, tree
 from backlit.errors import NonFiniteError
 from backlit.optim import L1L2, Rule
 from backlit.protocol import Context, Layer, Loss, Tree
-from backlit.training.blame import blame
+from backlit.training.blame import REMEDY, blame
 from backlit.training.program import Feed, Moving, Program, no_sums, program
 
 ELSEWHERE = Arrays((), ())
@@ -156,7 +156,7 @@ class Rounds:
                 position = divmod(i - begin + begin % steps, steps)
                 before = self.program.step(before, scale, feed, *position)
         text = blame(self.program, before, feed, begin // steps, steps)
-        return text.replace("optimizer.lr", "learning_rate_init").replace("clip: {limit: 1.0}", "a larger alpha")
+        return text.replace(REMEDY, "try a smaller learning rate, or preprocessing='standardize'")
 
 
 def outputs(net: Layer, engine: str, params: Tree, state: Tree, x: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ from backlit.protocol import Array, Context, Layer, Shape, Tree
 class Autodiff(Layer):
     """y = fn(params, x), differentiated by JAX: only on the XLA engine, and a config file cannot name it.
 
-    `start(key, shape)` gives the parameters for rows of `shape` ({} when left out). Written-out backward passes are what
-    this library is for: `Autodiff` lets you try an idea before you derive it, and `check_gradients` compares the two.
+    `start(key, shape)` gives the parameters for rows of `shape` ({} when left out). Written-out backward passes are
+    what this library is for: `Autodiff` lets you try an idea before you derive it, and `check_gradients(...,
+    engine="xla")` checks the net that holds it.
     Errors: BacklitError on the NumPy engine.
 
     >>> import backlit as bl

@@ -10,7 +10,7 @@ from backlit.settings import Fraction
 
 
 class Dropped(NamedTuple):
-    """What backward needs after a pass that dropped: the key draws the same mask again, which is cheaper than keeping it."""
+    """What backward needs after a pass that dropped: the key draws the same mask again, cheaper than keeping it."""
 
     key: Array
 
@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 class Dropout(Activation):
     """y = m x / (1 - rate) with m ~ Bernoulli(1 - rate) while training, y = x in evaluation (inverted dropout).
 
-    form="classic" drops without scaling while training and multiplies by (1 - rate) in evaluation: the same expectation.
+    form="classic" drops without scaling while training and multiplies by (1 - rate) in evaluation: the same mean.
     dL/dx = m dy / (1 - rate): the same mask. `rate` is the probability of dropping.
     Source: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html
 

@@ -68,8 +68,8 @@ class SGD(Rule):
 class Momentum(Rule):
     """v <- momentum v + g;   w <- w - lr v.
 
-    Source: Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5. Others: CS231n folds lr into v (v <- mu v - lr g),
-    which is the same for a constant lr.
+    Source: Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5. Others: CS231n folds lr into v
+    (v <- mu v - lr g), which is the same for a constant lr.
 
     >>> import backlit as bl, numpy as np
     >>> rule = bl.Momentum(lr=1.0, momentum=0.5)

@@ -42,16 +42,16 @@ class RunDirectory:
 
     def create(self, experiment: Experiment) -> bool:
         """Make it; True when there is a run to go on with. Arrays in memory are stored beside the experiment."""
-        if (self.path / "experiment.yaml").exists():
-            return True
+        there, temporary = (self.path / "experiment.yaml").exists(), self.path / ".experiment.yaml"
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            temporary = self.path / ".experiment.yaml"
-            config.write(self._stored(experiment), temporary)
-            os.replace(temporary, self.path / "experiment.yaml")
+            if not (there and isinstance(experiment.data, Arrays)):
+                # Also when it is there: a resumed run may be longer than the one that was started.
+                config.write(self._stored(experiment), temporary)
+                os.replace(temporary, self.path / "experiment.yaml")
         except OSError as error:
             raise BacklitError(f"{self.path}: could not be written: {error.strerror}; choose another --out") from None
-        return False
+        return there
 
     def _holds_files(self) -> bool:
         """Whether there is more than what a training leaves that was killed before its experiment was written."""
