@@ -166,7 +166,9 @@ class Flax(Side):
             return optax.apply_updates(params, updates), state
 
         self.jax, self.update = jax, jax.jit(update, donate_argnums=(0, 1))
-        self.params = {f"Dense_{i}": {"kernel": jnp.array(W), "bias": jnp.array(b)} for i, (W, b) in enumerate(self.start)}
+        self.params = {
+            f"Dense_{i}": {"kernel": jnp.array(W), "bias": jnp.array(b)} for i, (W, b) in enumerate(self.start)
+        }
         self.state = rule.init(self.params)
 
     def advance(self, steps: int) -> None:
@@ -238,7 +240,9 @@ class ScikitLearn(Side):
 
         self.net = MLPClassifier(task.sizes[1:-1], alpha=0.0, batch_size=task.batch, learning_rate_init=LR, max_iter=1,
                                  shuffle=False, warm_start=True, n_iter_no_change=10**6)  # fmt: skip
-        rows = np.concatenate([np.flatnonzero(self.y == k)[: task.batch] for k in range(task.sizes[-1])])[: task.batch * 10]
+        rows = np.concatenate([np.flatnonzero(self.y == k)[: task.batch] for k in range(task.sizes[-1])])[
+            : task.batch * 10
+        ]
         self._fit(rows)
         self.net.coefs_ = [W.copy() for W, _ in self.start]
         self.net.intercepts_ = [b.copy() for _, b in self.start]

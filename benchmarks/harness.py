@@ -11,9 +11,10 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -70,7 +71,9 @@ def _serve(pipe: Any, make: Callable[..., Any], args: tuple[Any, ...]) -> None:
         pipe.send(answer)
 
 
-def race(sides: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]], steps: int, rounds: int = 7, warm: int = 1) -> dict[str, Any]:
+def race(
+    sides: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]], steps: int, rounds: int = 7, warm: int = 1
+) -> dict[str, Any]:
     """Steps a second of every side, in turn, `rounds` times after `warm` rounds that do not count; and final losses."""
     workers = [Worker(name, make, args) for name, (make, args) in sides.items()]
     running = [w for w in workers if w.error is None]
@@ -86,7 +89,13 @@ def race(sides: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]], steps: in
             found[worker.name] = {"error": worker.error}
             continue
         rates = [steps / s for s in seconds[worker.name]]
-        found[worker.name] = {"median": statistics.median(rates), "min": min(rates), "max": max(rates), "rates": rates, "loss": worker.loss()}
+        found[worker.name] = {
+            "median": statistics.median(rates),
+            "min": min(rates),
+            "max": max(rates),
+            "rates": rates,
+            "loss": worker.loss(),
+        }
     for worker in workers:
         worker.end()
     return found
@@ -100,7 +109,9 @@ def table(title: str, found: dict[str, Any], ours: str = "backlit") -> str:
             lines.append(f"{name:<28}  not run: {row['error']}")
             continue
         ratio = paired(found[ours]["rates"], row["rates"])
-        lines.append(f"{name:<28}{ratio:>12.2f}{row['median']:>10.0f}{row['min']:>9.0f}{row['max']:>9.0f}{row['loss']:>12.5f}")
+        lines.append(
+            f"{name:<28}{ratio:>12.2f}{row['median']:>10.0f}{row['min']:>9.0f}{row['max']:>9.0f}{row['loss']:>12.5f}"
+        )
     return "\n".join(lines)
 
 
@@ -118,7 +129,9 @@ def best(found: dict[str, Any], names: list[str]) -> str:
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     names = ["numpy", "jax", "jaxlib", "torch", "flax", "optax", "scikit-learn"]
-    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    cpu = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
     return {"cpu": cpu, "threads": THREADS, "python": sys.version.split()[0], **{n: _version(n) for n in names}}
 
 

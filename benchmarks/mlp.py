@@ -8,10 +8,12 @@ random numbers of the same shape.
 
 import argparse
 import time
+from itertools import pairwise
 
 import dense_sides
 import harness
 import numpy as np
+
 from backlit.data import find
 from backlit.errors import BacklitError
 
@@ -22,7 +24,7 @@ TORCH = ["torch eager, fused Adam", "torch.compile, fused Adam"]
 
 def flops(batch: int) -> float:
     """Multiplications and additions of a step: forward, dW and dx products; dx of the first layer is not needed."""
-    products = [a * b for a, b in zip(SIZES, SIZES[1:], strict=False)]
+    products = [a * b for a, b in pairwise(SIZES)]
     return 2.0 * batch * (3 * sum(products) - products[0])
 
 

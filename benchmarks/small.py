@@ -1,6 +1,6 @@
 """64-32-10 on scikit-learn's digits with Adam, batch 32: where the cost of a call decides, not the arithmetic.
 
-    python benchmarks/small.py [--rounds 7]
+python benchmarks/small.py [--rounds 7]
 """
 
 import argparse

@@ -51,7 +51,9 @@ def runs(tmp_path_factory):
     """A folder in which `backlit train digits` has been called, as the pages take for granted."""
     folder = tmp_path_factory.mktemp("docs")
     net = bl.Chain(bl.Dense(16), bl.ReLU(), bl.Dense(10))
-    bl.train(net, "digits", preprocessing=[bl.Scale(1 / 16)], epochs=2, engine="numpy", directory=folder / "runs" / "digits")
+    bl.train(
+        net, "digits", preprocessing=[bl.Scale(1 / 16)], epochs=2, engine="numpy", directory=folder / "runs" / "digits"
+    )
     return folder
 
 

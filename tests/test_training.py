@@ -249,7 +249,9 @@ def test_corrupt_checkpoint_falls_back_and_says_so(tmp_path):
     data[-1] ^= 1
     path.write_bytes(data)
     notices = []
-    fit(e, directory=tmp_path / "run", resume=True, listener=lambda n: notices.append(n) if isinstance(n, Notice) else 0)
+    fit(
+        e, directory=tmp_path / "run", resume=True, listener=lambda n: notices.append(n) if isinstance(n, Notice) else 0
+    )
     assert any(path.name in n.text for n in notices)
     fit(e, directory=tmp_path / "whole")
     whole, cut = stored(tmp_path / "whole"), stored(tmp_path / "run")
@@ -262,7 +264,9 @@ def test_run_directory_holds_everything(tmp_path):
     assert present == {"experiment.yaml", "environment.json", "data.json", "metrics.jsonl", "checkpoints", "result.json",
                        "test.npz"}  # fmt: skip
     run = bl.open_run(tmp_path / "run")
-    assert run.result["test"]["accuracy"] == json.loads((tmp_path / "run" / "result.json").read_text())["test"]["accuracy"]
+    assert (
+        run.result["test"]["accuracy"] == json.loads((tmp_path / "run" / "result.json").read_text())["test"]["accuracy"]
+    )
     assert run.predict(X[:2]).shape == (2,)
 
 

@@ -47,10 +47,11 @@ def train(
         return fit(experiment, directory=directory, resume=resume, listener=listener)
     if data is None:
         raise SettingError([("data", "expected a name, a Source, a Dataset or a pair (x, y), got None")])
-    source = build(Source, data) if isinstance(data, Source | str | dict) else None
+    source = build(Source, data) if isinstance(data, Source | str | dict) else None  # type: ignore[type-abstract]
     dataset: Dataset = source.load() if source else load_dataset(data)
     if loss is None:
         loss = SoftmaxCrossEntropy() if dataset.classes else SquaredError()
     source = source or Arrays(dataset.x, dataset.y, dataset.classes, dataset.features)
-    experiment = Experiment(data=source, net=net, loss=build(Loss, loss), **settings)
+    chosen: Loss = build(Loss, loss)  # type: ignore[type-abstract]
+    experiment = Experiment(data=source, net=net, loss=chosen, **settings)
     return fit(experiment, dataset, directory, resume, listener)

@@ -190,11 +190,15 @@ def _text(source: str | Path) -> tuple[str, str]:
     path = shipped.get(str(source), Path(source))
     if path.suffix not in (".yaml", ".yml", ".json"):
         if path.exists():
-            raise SettingError([("", f"{source}: expected a .yaml, .yml or .json file, got {path.suffix or 'no ending'}")])
+            raise SettingError(
+                [("", f"{source}: expected a .yaml, .yml or .json file, got {path.suffix or 'no ending'}")]
+            )
         raise unknown("experiment", str(source), shipped)
     try:
         if path.stat().st_size > 4_000_000:
-            raise SettingError([("", f"{source}: expected an experiment of at most 4 MB, got {path.stat().st_size} bytes")])
+            raise SettingError(
+                [("", f"{source}: expected an experiment of at most 4 MB, got {path.stat().st_size} bytes")]
+            )
         return path.read_text(encoding="utf-8"), path.suffix
     except FileNotFoundError:
         raise SettingError([("", f"{source}: no such file; named experiments are {', '.join(shipped)}")]) from None
@@ -237,5 +241,3 @@ def paths(settings: Settings, prefix: str = "") -> dict[str, Any]:
         else:
             found[path] = value
     return found
-
-

@@ -3,8 +3,9 @@
 The command line prints the sentence and leaves with exit code 2; it shows no traceback.
 """
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, Iterable
+from typing import Any
 
 
 class BacklitError(Exception):

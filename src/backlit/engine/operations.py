@@ -41,7 +41,7 @@ def like(values: Any) -> Any:
     """Shapes and dtypes in place of the arrays of a tree."""
     import jax
 
-    return tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), values)  # type: ignore[no-untyped-call]
+    return tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), values)
 
 
 def result(fn: Callable[..., Any], *args: Any) -> Any:

@@ -4,14 +4,20 @@ Dicts are walked in the order of their sorted keys, as XLA's compiled programs r
 has the same order on both engines. Paths are dotted: 'dense_1.W'.
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from backlit.errors import join
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """`f` over the leaves of one or several trees of the same structure."""
-    return map_with_path(lambda path, *leaves: f(*leaves), tree, *rest)
+    if isinstance(tree, dict):
+        return {k: map(f, tree[k], *[r[k] for r in rest]) for k in sorted(tree)}
+    if isinstance(tree, tuple | list):
+        items = [map(f, *leaves) for leaves in zip(tree, *rest, strict=True)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return None if tree is None else f(tree, *rest)
 
 
 def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, path: str = "") -> Any:

@@ -4,8 +4,10 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Callable
+from importlib.metadata import version
+from typing import Any
 
 from backlit.engine import devices
 
@@ -92,12 +94,10 @@ def double() -> AbstractContextManager[Any]:
 
 def describe() -> dict[str, Any]:
     """Library version and devices, as a run stores them."""
-    import jaxlib
-
     return {
         "engine": name,
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": version("jaxlib"),
         "devices": [str(d) for d in jax.devices()],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

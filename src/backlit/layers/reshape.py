@@ -20,7 +20,7 @@ class Flatten(Activation):
         return (math.prod(shape),), {}, {}
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
-        return x.__array_namespace__().reshape(x, (x.shape[0], -1)), state, x
+        return x.__array_namespace__().reshape(x, (x.shape[0], math.prod(x.shape[1:]))), state, x
 
     def backward(self, params: Tree, cache: Array, dy: Array) -> tuple[Array, Tree, Tree]:
         return dy.__array_namespace__().reshape(dy, cache.shape), {}, {}

@@ -35,7 +35,9 @@ def _where(program: Program, before: Moving, feed: Feed, rows: np.ndarray, weigh
     for path in [path for path in paths(program.experiment.net) if path in seen] or list(seen):
         y = seen[path][0]
         if not np.isfinite(y).all():
-            return f"the first layer with such an output is {path or 'the net'}, rows {_bad(rows, y)} of the training part"
+            return (
+                f"the first layer with such an output is {path or 'the net'}, rows {_bad(rows, y)} of the training part"
+            )
     largest = max(float(np.abs(y).max()) for y, _ in seen.values())
     return f"every layer's output is finite (the largest is {largest:.3g}), the loss of it is {float(value)}"
 

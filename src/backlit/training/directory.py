@@ -1,6 +1,6 @@
 """A run directory: experiment, environment, metrics, checkpoints, result. Everything else reads these files.
 
-    experiment.yaml  environment.json  data.json  metrics.jsonl  checkpoints/  result.json  test.npz  report/
+experiment.yaml  environment.json  data.json  metrics.jsonl  checkpoints/  result.json  test.npz  report/
 """
 
 import json
@@ -97,7 +97,9 @@ class RunDirectory:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise BacklitError(f"{path}: expected JSON as a run writes it, got {received(path.read_bytes()[:40])}") from None
+            raise BacklitError(
+                f"{path}: expected JSON as a run writes it, got {received(path.read_bytes()[:40])}"
+            ) from None
         return value if isinstance(value, dict) else {}
 
     def append(self, record: dict[str, Any]) -> None:
@@ -106,7 +108,9 @@ class RunDirectory:
             with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise BacklitError(f"{self.path}/metrics.jsonl: could not be written: {error.strerror}; free some space") from None
+            raise BacklitError(
+                f"{self.path}/metrics.jsonl: could not be written: {error.strerror}; free some space"
+            ) from None
 
     def sync(self) -> None:
         """Make metrics.jsonl outlast a power cut: a checkpoint is about to count its lines."""
@@ -132,7 +136,9 @@ class RunDirectory:
         path = self.path / "metrics.jsonl"
         lines = [json.dumps(record) + "\n" for record in self.history()[:records]]
         if len(lines) < records:
-            raise CheckpointError(f"{path}: expected at least {records} records, as the checkpoint says, got {len(lines)}")
+            raise CheckpointError(
+                f"{path}: expected at least {records} records, as the checkpoint says, got {len(lines)}"
+            )
         temporary = path.with_name(".metrics.tmp")
         temporary.write_text("".join(lines), encoding="utf-8")
         os.replace(temporary, path)

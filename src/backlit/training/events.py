@@ -1,7 +1,8 @@
 """What a training tells its listener: plain data, so a terminal, a page or a test can listen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable, TypeAlias
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Iterator
 
 from backlit.errors import BacklitError
 

@@ -15,9 +15,7 @@ from backlit.training.setup import Setup
 class Keeper:
     """Saves a training's state when it is due; a save that fails is said, and the one before it stands."""
 
-    def __init__(
-        self, every: Checkpointing, directory: RunDirectory | None, setup: Setup, listener: Listener
-    ) -> None:
+    def __init__(self, every: Checkpointing, directory: RunDirectory | None, setup: Setup, listener: Listener) -> None:
         self.every, self.directory, self.setup, self.listener = every, directory, setup, listener
         self.saved_at, self.saved_step = time.monotonic(), -1
 
@@ -70,5 +68,3 @@ class Keeper:
         if self.directory is None or self.saved_step < 0:
             return ""
         return f"; the checkpoint of step {self.saved_step} is kept in {self.directory.path}"
-
-

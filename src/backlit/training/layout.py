@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 from backlit.config import Experiment
 from backlit.engine import devices
@@ -23,7 +24,9 @@ Trial = Callable[[int, int], float]
 """trial(cores, steps) -> seconds for that many steps in that layout."""
 
 
-def choose(experiment: Experiment, engine: ModuleType, steps: int, shape: tuple[int, ...], trial: Trial) -> tuple[int, str]:
+def choose(
+    experiment: Experiment, engine: ModuleType, steps: int, shape: tuple[int, ...], trial: Trial
+) -> tuple[int, str]:
     """(devices to use, why) for a training of `steps` updates on rows of `shape`."""
     wide = engine.width()
     if engine.name == "numpy":
@@ -63,7 +66,9 @@ def _say(cores: int) -> str:
 
 def _key(experiment: Experiment, engine: ModuleType, shape: tuple[int, ...]) -> str:
     parts = [plain(experiment.net), plain(experiment.loss), plain(experiment.optimizer), experiment.batch_size, shape]
-    text = json.dumps([parts, {k: v for k, v in engine.describe().items() if k != "devices"}, engine.width()], default=str)
+    text = json.dumps(
+        [parts, {k: v for k, v in engine.describe().items() if k != "devices"}, engine.width()], default=str
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

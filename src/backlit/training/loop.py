@@ -128,7 +128,9 @@ class Training:
                 chunk = partial(self.program.chunk, self.engine)
                 programs[cores], seconds = self.engine.prepare(chunk, placed, feed, self._number(1, cores))
                 self.clock.compile += seconds
-            count = self._number(min(steps, setup.steps_per_epoch - int(carry.moving.step) % setup.steps_per_epoch), cores)
+            count = self._number(
+                min(steps, setup.steps_per_epoch - int(carry.moving.step) % setup.steps_per_epoch), cores
+            )
             return layout.clock(lambda: programs[cores](placed, feed, count), self.engine)
 
         recorded = self.directory.read("environment.json").get("devices_used") if going_on and self.directory else None
@@ -154,6 +156,7 @@ class Training:
             self.feed = self._feed(self.first, self.cores)
         left = (self.first + self.joined) * size - step
         steps = min(self.longest, self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
+        after: Carry
         after, record = self.engine.ready(self.chunk(carry, self.feed, self._number(steps, self.cores)))
         seconds = time.perf_counter() - began
         if not bool(after.moving.finite):
@@ -185,7 +188,7 @@ class Training:
             row = tree.map(lambda column, i=epoch - self.first: float(column[i]), columns)
             step = (epoch + 1) * size
             at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
-            line = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
+            line: dict[str, Any] = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
             line["lr"] = float(at(self.setup.experiment.optimizer.over(self.setup.steps).lr, step - 1)) * row.lr_scale
             line |= self._means(row.train)
             if row.held_out.rows:

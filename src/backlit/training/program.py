@@ -7,7 +7,7 @@ never a step. How many steps a chunk has is an argument, so one compilation serv
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from backlit.config import Experiment
 from backlit.data import apply_all, invert_all
@@ -105,15 +105,19 @@ class Program:
             )
             now = now._replace(moving=moving)
             ended = (begin + count == per_epoch) & moving.finite
-            return engine.branch(ended, lambda a: self.end_epoch(engine, *a, feed, number), lambda a: a, (now, record))
+            return cast(
+                tuple[Carry, Record],
+                engine.branch(ended, lambda a: self.end_epoch(engine, a, feed, number), lambda a: a, (now, record)),
+            )
 
         blank = Record(no_sums(xp, epochs), no_sums(xp, epochs), xp.ones((epochs,), dtype=xp.float32))
-        return engine.repeat(
+        found: tuple[Carry, Record] = engine.repeat(
             epochs,
             epoch,
             (carry, blank),
             until=lambda at: at[0].moving.finite & ~at[0].watch.stop & (at[0].moving.step < last),
         )
+        return found
 
     def step(self, now: Moving, lr_scale: Array, feed: Feed, epoch: Array, i: Array) -> Moving:
         """One update: step i of the feed's epoch."""
@@ -145,8 +149,11 @@ class Program:
             value, grads = value + extra, tree.map(lambda g, s: g + s, grads, slopes)
         return value, grads, state, trace
 
-    def end_epoch(self, engine: ModuleType, carry: Carry, record: Record, feed: Feed, number: Array) -> Any:
+    def end_epoch(
+        self, engine: ModuleType, now: tuple[Carry, Record], feed: Feed, number: Array
+    ) -> tuple[Carry, Record]:
         """Validate, watch, record; fresh sums for the next epoch."""
+        carry, record = now
         xp = feed.x.__array_namespace__()
         moving, watch, best = carry
         held_out = no_sums(xp)
@@ -190,7 +197,9 @@ class Program:
         if self.experiment.loss.task == "regression":
             y = invert_all(self.experiment.target_preprocessing, prepared, y)
         score = xp.astype(scores(self.experiment.loss.task, y, target), xp.float32)
-        return Sums(sums.loss + xp.astype(value, xp.float32) * rows, sums.score + xp.sum(score * weight), sums.rows + rows)
+        return Sums(
+            sums.loss + xp.astype(value, xp.float32) * rows, sums.score + xp.sum(score * weight), sums.rows + rows
+        )
 
     def target(self, prepared: Tree, y: Array) -> Array:
         """Targets as the loss sees them; labels stay integers."""

@@ -9,6 +9,7 @@ import numpy as np
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset, apply_all, invert_all
+from backlit.data.dataset import finite
 from backlit.engine import random
 from backlit.errors import BacklitError, CheckpointError, DataError
 from backlit.evaluation.metrics import decide, measure, probabilities
@@ -42,13 +43,13 @@ class Run:
     history: list[dict[str, Any]]
     result: dict[str, Any]
     directory: Path | None = None
-    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def outputs(self, x: Any) -> np.ndarray:
         """(N, ...) outputs of the net for raw rows x (N, ...): logits, or values in the units of the targets."""
         x = self.rows(x)
         rows = max(1, len(x))
-        evaluate = self._cache.get("evaluator")
+        evaluate: Evaluator | None = self._cache.get("evaluator")
         if evaluate is None or evaluate.block < min(rows, 256):
             engine = engines.get(self.experiment.engine)
             program = Program(self.experiment, self.experiment.optimizer)
@@ -59,14 +60,17 @@ class Run:
         """As `outputs`, by a given evaluator, for rows that need no check."""
         if "placed" not in self._cache:
             self._cache["placed"] = evaluate.engine.place((self.params, self.state))
-        outputs = evaluate.outputs(*self._cache["placed"], x)
+        params, state = self._cache["placed"]
+        outputs = evaluate.outputs(params, state, x)
         return np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, outputs))
 
     def predict(self, x: Any) -> np.ndarray:
         """(N,) class names (or numbers where classes have none), or (N, ...) values, for raw rows x."""
         found = decide(self.experiment.loss.task, self.outputs(x))
         classes = self.facts.get("classes")
-        return np.asarray(classes)[found.astype(int)] if classes and found.ndim == 1 else found
+        if classes and found.ndim == 1:
+            return np.asarray(np.asarray(classes)[found.astype(int)])
+        return found.reshape(len(found), *self.facts["target"]) if self.experiment.loss.task == "regression" else found
 
     def probabilities(self, x: Any) -> np.ndarray:
         """(N, K) probability of each class for raw rows x."""
@@ -79,10 +83,12 @@ class Run:
     def measured(self, outputs: np.ndarray, dataset: Dataset) -> dict[str, float]:
         """Loss and metrics of outputs in the units of the targets."""
         steps, y, target = self.experiment.target_preprocessing, outputs, dataset.y
+        if self.experiment.loss.task == "regression":
+            target = target.reshape(outputs.shape)
         if steps:
             y, target = (apply_all(steps, self.target_prepared, a) for a in (y, target))
         value = float(self.experiment.loss(np.asarray(y, np.float64), target)[0])
-        return {"loss": value, **measure(self.experiment.loss.task, outputs, dataset.y)}
+        return {"loss": value, **measure(self.experiment.loss.task, outputs, dataset.y.reshape(target.shape))}
 
     def monte_carlo(self, x: Any, draws: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the predicted probabilities (or values) over `draws` passes with dropout on.
@@ -99,18 +105,16 @@ class Run:
             passes.append(y if task == "regression" else probabilities(task, y))
         return np.mean(passes, axis=0), np.std(passes, axis=0)
 
-    def rows(self, x: Any) -> np.ndarray:
+    def rows(self, given: Any) -> np.ndarray:
         """Rows as the net was trained on, or DataError."""
-        x = np.asarray(x)
-        shape = tuple(self.facts["shape"])
+        x: np.ndarray = np.asarray(given)
+        shape: tuple[int, ...] = tuple(self.facts["shape"])
         if x.ndim == 0 or int(np.prod(x.shape[1:])) != int(np.prod(shape)):
             raise DataError(f"rows: expected shape (N, {', '.join(map(str, shape))}), got {x.shape}")
         if x.dtype.kind not in "fiub":
             raise DataError(f"rows: expected numbers, got {x.dtype}")
         x = x.reshape(-1, *shape).astype(self.facts["dtype"])
-        bad = np.argwhere(~np.isfinite(x)) if x.dtype.kind == "f" else []
-        if len(bad):
-            raise DataError(f"row {bad[0][0]}, column {bad[0][1:].tolist()}: expected a finite number, got {x[tuple(bad[0])]}")
+        finite(x, "rows")
         return x
 
     def report(self) -> Path:
@@ -151,7 +155,9 @@ def open_run(path: str | Path) -> Run:
         state = checkpoint.restore(state, found.arrays, "carry.moving.state")
     prepared = _fitted(found.arrays, "prepared", len(experiment.preprocessing))
     target = _fitted(found.arrays, "target", len(experiment.target_preprocessing))
-    return Run(experiment, params, state, prepared, target, facts, place.history(), place.read("result.json"), place.path)
+    return Run(
+        experiment, params, state, prepared, target, facts, place.history(), place.read("result.json"), place.path
+    )
 
 
 def blank(layer: Layer) -> Layer:

@@ -27,6 +27,7 @@ class Setup:
     state: Tree
     row: Shape
     out: Shape
+    target: Shape
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class Setup:
             "features": list(train.features),
             "shape": list(train.x.shape[1:]),
             "row": list(self.row),
+            "target": list(self.target),
             "dtype": str(train.x.dtype),
             "rows": {name: len(part) for name, part in zip(Parts._fields, self.parts, strict=True)},
             "fingerprint": self.fingerprint,
@@ -85,7 +87,7 @@ def setup(experiment: Experiment, dataset: Dataset | None = None) -> Setup:
         # One number a row is (N,) in the data and (N, 1) in the net: from here on, as in the net.
         parts = Parts(*(replace(part, y=part.y.reshape(len(part), *out)) for part in parts))
     target_prepared = fit_all(experiment.target_preprocessing, parts.train.y)
-    return Setup(experiment, parts, prepared, target_prepared, params, state, row, out)
+    return Setup(experiment, parts, prepared, target_prepared, params, state, row, out, data.y.shape[1:])
 
 
 def check_targets(experiment: Experiment, data: Dataset, out: Shape) -> None:

@@ -1,0 +1,142 @@
+"""What each layer computes, against formulas written elsewhere; that gradients are right is test_contract.py's part."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+import backlit as bl
+from backlit.engine import random
+from backlit.errors import BacklitError
+from backlit.protocol import Context
+
+Z = np.linspace(-4, 4, 33)
+EXTREME = np.array([-1e4, -800.0, -90.0, 0.0, 90.0, 800.0, 1e4], dtype=np.float32)
+
+ORACLES = [
+    (bl.Sigmoid(), scipy.special.expit),
+    (bl.Tanh(), np.tanh),
+    (bl.HardTanh(), lambda z: np.where(z < -1, -1.0, np.where(z > 1, 1.0, z))),
+    (bl.SoftSign(), jax.nn.soft_sign),
+    (bl.ReLU(), jax.nn.relu),
+    (bl.LeakyReLU(0.3), lambda z: jax.nn.leaky_relu(z, 0.3)),
+    (bl.ELU(0.7), lambda z: jax.nn.elu(z, 0.7)),
+    (bl.GELU(), lambda z: z * scipy.stats.norm.cdf(z)),
+    (bl.GELU("tanh"), lambda z: jax.nn.gelu(z, approximate=True)),
+    (bl.SiLU(), jax.nn.silu),
+    (bl.Softplus(), lambda z: np.logaddexp(z, 0.0)),
+    (bl.Softmax(), lambda z: scipy.special.softmax(z, axis=-1)),
+]
+named = [type(layer).__name__ + getattr(layer, "form", "") for layer, _ in ORACLES]
+
+
+def run(layer, x, train=False, seed=0):
+    return layer.forward({}, {}, x, Context(train=train, root=random.key(seed)))
+
+
+@pytest.mark.parametrize(("layer", "oracle"), ORACLES, ids=named)
+def test_activation_agrees_with_its_formula(layer, oracle):
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(run(layer, Z)[0], oracle(Z), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [layer for layer, _ in ORACLES], ids=named)
+def test_activation_overflows_for_no_number(layer):
+    y, _, cache = run(layer, EXTREME)
+    dx, _, _ = layer.backward({}, cache, np.ones_like(EXTREME))
+    assert np.all(np.isfinite(y))
+    assert np.all(np.isfinite(dx))
+    assert y.dtype == dx.dtype == np.float32
+
+
+def test_slopes_at_the_kinks_are_as_the_docstrings_say():
+    at = np.array([-1.0, 0.0, 1.0])
+    for layer, slopes in [(bl.ReLU(), [0, 0, 1]), (bl.HardTanh(), [0, 1, 0]), (bl.LeakyReLU(0.2), [0.2, 0.2, 1])]:
+        _, _, cache = run(layer, at)
+        assert layer.backward({}, cache, np.ones(3))[0].tolist() == slopes
+
+
+def test_softmax_is_a_distribution_over_the_last_axis():
+    y = run(bl.Softmax(), np.random.default_rng(0).normal(size=(2, 3, 4)) * 50)[0]
+    np.testing.assert_allclose(y.sum(axis=-1), 1.0)
+    np.testing.assert_allclose(run(bl.Softmax(), y + 1000)[0], run(bl.Softmax(), y)[0], rtol=1e-9)
+
+
+# Dense
+
+
+def test_dense_multiplies_and_adds():
+    layer = bl.Dense(3, W="Xavier", b={"type": "Constant", "value": 0.5})
+    shape, params, state = layer.init(random.key(0), (4, 2))
+    x = np.random.default_rng(0).normal(size=(5, 4, 2)).astype(np.float32)
+    assert (shape, state) == ((4, 3), {})
+    assert {k: v.shape for k, v in params.items()} == {"W": (2, 3), "b": (3,)}
+    np.testing.assert_allclose(layer.forward(params, state, x, Context())[0], x @ params["W"] + 0.5, rtol=1e-6)
+    assert bl.Dense(3, b=None).init(random.key(0), (2,))[1].keys() == {"W"}
+    np.testing.assert_array_equal(bl.Dense(3).init(random.key(0), (2,))[1]["b"], 0)
+
+
+# Dropout
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("form", ["inverted", "classic"])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate, form):
+    layer, x = bl.Dropout(rate, form=form), np.full((100, 100), 3.0, dtype=np.float32)
+    y = run(layer, x, train=True)[0]
+    kept = 3.0 / (1 - rate) if form == "inverted" else 3.0
+    assert np.all((y == 0) | np.isclose(y, kept))
+    assert np.mean(y == 0) == pytest.approx(rate, abs=4 * (rate * (1 - rate)) ** 0.5 / 100)
+    in_evaluation = run(layer, x)[0]
+    np.testing.assert_allclose(in_evaluation, 3.0 if form == "inverted" else 3.0 * (1 - rate), rtol=1e-6)
+    assert y.mean() == pytest.approx(float(in_evaluation.mean()), rel=0.1)
+
+
+def test_dropout_draws_its_mask_from_the_key():
+    x = np.ones((20, 20), dtype=np.float32)
+    first, again, other = (run(bl.Dropout(0.5), x, True, seed)[0] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+def test_dropout_keeps_no_mask():
+    _, _, cache = run(bl.Dropout(0.5), np.ones((20, 20)), train=True)
+    assert sum(leaf.size for leaf in cache) == 2, "the key draws it again"
+    dx, _, _ = bl.Dropout(0.5).backward({}, cache, np.ones((20, 20)))
+    np.testing.assert_array_equal(dx, run(bl.Dropout(0.5), np.ones((20, 20)), train=True)[0])
+
+
+def test_dropout_of_nothing_is_the_identity_and_needs_no_key():
+    x = np.ones((2, 3))
+    assert bl.Dropout(0.0).forward({}, {}, x, Context(train=True))[0] is x
+
+
+# Shapes
+
+
+def test_flatten_and_reshape_are_row_major():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(run(bl.Flatten(), x)[0], x.reshape(2, 12))
+    np.testing.assert_array_equal(run(bl.Reshape((4, 3)), x)[0], x.reshape(2, 4, 3))
+    np.testing.assert_array_equal(run(bl.Reshape((2, -1, 2)), x)[0], x.reshape(2, 2, 3, 2))
+    assert bl.Reshape((2, -1, 2)).init(random.key(0), (3, 4))[0] == (2, 3, 2)
+    y, _, cache = run(bl.Flatten(), x)
+    np.testing.assert_array_equal(bl.Flatten().backward({}, cache, y)[0], x)
+
+
+@pytest.mark.parametrize("empty", [bl.Flatten(), bl.Reshape((12,)), bl.Reshape((-1,))])
+def test_a_batch_without_rows_keeps_its_shape(empty):
+    assert run(empty, np.ones((0, 3, 4)))[0].shape == (0, 12)
+
+
+# A user's own layer
+
+
+def test_autodiff_starts_with_the_parameters_of_its_function():
+    layer = bl.Autodiff(lambda p, x: x @ p["W"], lambda key, shape: {"W": random.normal(key, (shape[-1], 2))})
+    shape, params, _ = layer.init(random.key(0), (4, 3))
+    assert shape == (4, 2)
+    assert params["W"].shape == (3, 2)
+    with pytest.raises(BacklitError, match="expected the XLA engine, got NumPy; use engine: xla"):
+        layer.forward(params, {}, np.ones((2, 4, 3)), Context())
