@@ -28,6 +28,14 @@ weights = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weig
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_cache() -> Any:
+    """A thousand small programs that nobody needs again: writing them to the disk would take a third of the time."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+
+
 @dataclass(frozen=True)
 class Along(Loss):
     """sum y * direction: its gradient reaches every output with another number, so that no error cancels."""
