@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,9 @@ from backlit.settings import plain
 
 WORTH_MEASURING = 20.0
 """Seconds of training below which one device is simply taken: the measurement costs a compilation."""
+
+ROUNDS = 7
+"""How often both layouts run in turn."""
 
 Trial = Callable[[int, int], float]
 """trial(cores, steps) -> seconds for that many steps in that layout."""
@@ -44,13 +48,14 @@ def choose(
     pace = trial(1, 8) / 8
     if pace * steps < WORTH_MEASURING:
         return 1, "one device (the training is too short to measure)"
-    count = max(2, min(32, int(0.5 / pace)))
-    trial(wide, 2)
-    rounds = [(trial(1, count), trial(wide, count)) for _ in range(3)]
-    one, many = min(r[0] for r in rounds) / count, min(r[1] for r in rounds) / count
-    best = wide if many < one else 1
+    count = max(2, int(0.25 / pace))
+    trial(wide, count)
+    # In turn, and compared round by round: a machine that slows down for a while slows both.
+    rounds = [(trial(1, count) / count, trial(wide, count) / count) for _ in range(ROUNDS)]
+    best = wide if median(many / one for one, many in rounds) < 1.0 else 1
     _remember(_key(experiment, engine, shape), best)
-    return best, f"{_say(best)} (measured: {one * 1e3:.2f} ms a step on one, {many * 1e3:.2f} ms on {wide})"
+    one, many = (median(times) * 1e3 for times in zip(*rounds, strict=True))
+    return best, f"{_say(best)} (measured: {one:.3g} ms a step on one, {many:.3g} ms on {wide})"
 
 
 def clock(run: Callable[[], Any], engine: ModuleType) -> float:

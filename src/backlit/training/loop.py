@@ -119,19 +119,18 @@ class Training:
 
     def _compile(self, carry: Carry, going_on: bool) -> None:
         """Choose the layout and compile the chunk for it."""
-        setup, programs = self.setup, {}
+        setup, programs, inputs = self.setup, {}, {}
+        step, size = int(carry.moving.step), self.setup.steps_per_epoch
 
         def trial(cores: int, steps: int) -> float:
-            placed = self.engine.place(carry, cores)
-            feed = self._feed(int(carry.moving.step) // setup.steps_per_epoch % setup.experiment.epochs, cores)
             if cores not in programs:
+                epoch = step // size % setup.experiment.epochs
+                inputs[cores] = self.engine.place(carry, cores), self._feed(epoch, cores)
                 chunk = partial(self.program.chunk, self.engine)
-                programs[cores], seconds = self.engine.prepare(chunk, placed, feed, self._number(1, cores))
+                programs[cores], seconds = self.engine.prepare(chunk, *inputs[cores], self._number(1, cores))
                 self.clock.compile += seconds
-            count = self._number(
-                min(steps, setup.steps_per_epoch - int(carry.moving.step) % setup.steps_per_epoch), cores
-            )
-            return layout.clock(lambda: programs[cores](placed, feed, count), self.engine)
+            count = self._number(min(steps, size - step % size), cores)
+            return layout.clock(lambda: programs[cores](*inputs[cores], count), self.engine)
 
         recorded = self.directory.read("environment.json").get("devices_used") if going_on and self.directory else None
         if recorded:
