@@ -4,17 +4,20 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import backlit as bl
+from backlit import engine as engines
 from backlit.config import Checkpointing, Experiment
 from backlit.data import Arrays, Split
 from backlit.engine import random, tree
 from backlit.errors import BacklitError, CheckpointError, DataError, NonFiniteError, SettingError, ShapeError
 from backlit.training import checkpoint, loop
 from backlit.training.events import EpochEnded, Notice, Progress
+from backlit.training.layouts import Layout, choose
 from backlit.training.loop import fit
 from backlit.training.setup import setup
 
@@ -147,6 +150,29 @@ def test_cores_as_devices_compute_the_same(tmp_path):
     one, cores = (fit(experiment(engine="xla", layout=layout)) for layout in ("one", "cores"))
     for a, b in zip(tree.leaves(one.params), tree.leaves(cores.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_fastest_layout_is_chosen_and_remembered(tmp_path, monkeypatch):
+    """A machine that slows down for a while (here: every second round, fourfold) does not change the choice."""
+    monkeypatch.setenv("BACKLIT_CACHE", str(tmp_path))
+    engine, calls = SimpleNamespace(**vars(engines.get("xla")) | {"width": lambda: 4}), []
+    cost = {Layout(1): 0.010, Layout(1, "eigen"): 0.009, Layout(4): 0.006, Layout(4, "eigen"): 0.007}
+
+    def trial(layout, steps):
+        calls.append(layout)
+        return cost[layout] * steps * (4 if len(calls) // 4 % 2 else 1)
+
+    e = experiment()
+    assert choose(e, engine, 100, (5,), trial)[0] == Layout(1), "too short to measure"
+    best, why = choose(e, engine, 10**6, (5,), trial)
+    assert best == min((cost[k], k) for k in cost if k.products in engine.product_libraries())[1]
+    assert "measured, ms a step: one device" in why
+    calls.clear()
+    assert choose(e, engine, 10**6, (5,), trial) == (best, f"{best} (measured before)")
+    assert not calls
+    assert choose(replace(e, batch_size=7), engine, 10**6, (5,), trial)[0].cores == 1, "7 rows do not divide by 4"
+    (tmp_path / "layouts.json").write_text("not json")
+    assert choose(e, engine, 10**6, (5,), trial)[0] == best
 
 
 def test_stopping_restores_the_best_weights():

@@ -13,22 +13,27 @@ from typing import Any
 log = logging.getLogger("backlit")
 
 # XLA's CPU backend hands convolutions to a single-threaded library unless only matrix products may go there.
-FLAG = "--xla_cpu_experimental_ynn_fusion_type=individual_dot"
+FLAG_NAME = "xla_cpu_experimental_ynn_fusion_type"
+FLAG = f"--{FLAG_NAME}=individual_dot"
 FLAG_SINCE = (0, 10)
 
 
 def prepare(already_started: bool) -> None:
     """Append our flag to XLA_FLAGS unless the user set it; older jaxlibs abort on a flag they do not know."""
-    from importlib.metadata import version
-
-    release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     flags = os.environ.get("XLA_FLAGS", "")
-    if release < FLAG_SINCE or FLAG.split("=")[0] in flags:
+    if not flag_is_known() or FLAG_NAME in flags:
         return
     if already_started and _backend_runs():
         log.info("JAX was started before backlit: %s could not be set, convolutions use one core", FLAG)
         return
     os.environ["XLA_FLAGS"] = f"{flags} {FLAG}".strip()
+
+
+def flag_is_known() -> bool:
+    """Whether this jaxlib is new enough for the flag."""
+    from importlib.metadata import version
+
+    return tuple(int(part) for part in version("jaxlib").split(".")[:2]) >= FLAG_SINCE
 
 
 def configure(jax: Any) -> None:

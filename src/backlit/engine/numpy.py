@@ -55,10 +55,18 @@ def erf(x: Any) -> Any:
     return xp.asarray(np.asarray(erf(np.asarray(x)), dtype=np.asarray(x).dtype))
 
 
-def prepare(fn: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], float]:
-    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took."""
+def prepare(fn: Callable[..., Any], *args: Any, products: str = "default") -> tuple[Callable[..., Any], float]:
+    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took.
+
+    `products`: which of `product_libraries()` multiplies matrices.
+    """
     # Overflow gives infinity without a warning, as in a compiled program: the trainer names the step and the layer.
     return np.errstate(all="ignore")(fn), 0.0
+
+
+def product_libraries() -> tuple[str, ...]:
+    """Which libraries can multiply matrices; which is the fastest depends on the shapes and the machine."""
+    return ("default",)
 
 
 def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:

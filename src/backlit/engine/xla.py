@@ -55,11 +55,20 @@ def erf(x: Any) -> Any:
     return jax.lax.erf(x)
 
 
-def prepare(fn: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], float]:
-    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took."""
+def prepare(fn: Callable[..., Any], *args: Any, products: str = "default") -> tuple[Callable[..., Any], float]:
+    """`fn` ready to be called with arguments like `args`, and the seconds its compilation took.
+
+    `products`: which of `product_libraries()` multiplies matrices.
+    """
     start = time.perf_counter()
-    compiled = jax.jit(fn).lower(*args).compile()
+    options: dict[str, str | bool] = {} if products == "default" else {devices.FLAG_NAME: ""}
+    compiled = jax.jit(fn).lower(*args).compile(compiler_options=options)
     return compiled, time.perf_counter() - start
+
+
+def product_libraries() -> tuple[str, ...]:
+    """Which libraries can multiply matrices; which is the fastest depends on the shapes and the machine."""
+    return ("default", "eigen") if jax.default_backend() == "cpu" and devices.flag_is_known() else ("default",)
 
 
 def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:

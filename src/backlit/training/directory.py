@@ -73,10 +73,10 @@ class RunDirectory:
             raise BacklitError(f"{self.path}: expected a run directory with experiment.yaml, found none")
         return config.load(path)
 
-    def environment(self, describe: dict[str, Any], layout: str, cores: int) -> None:
+    def environment(self, describe: dict[str, Any], layout: dict[str, Any], why: str) -> None:
         """Store versions and devices."""
         facts = {"backlit": __version__, "python": sys.version.split()[0], "platform": platform.platform(),
-                 "cores": os.cpu_count(), "layout": layout, "devices_used": cores, "numpy": np.__version__}  # fmt: skip
+                 "cores": os.cpu_count(), "layout": layout, "layout_chosen": why, "numpy": np.__version__}  # fmt: skip
         self.write("environment.json", {**facts, **describe})
 
     def write(self, name: str, value: Any) -> None:

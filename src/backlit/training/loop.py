@@ -18,7 +18,7 @@ from backlit.data import Dataset
 from backlit.engine import random, tree
 from backlit.errors import NonFiniteError
 from backlit.optim import at
-from backlit.training import layout
+from backlit.training import layouts
 from backlit.training.blame import blame
 from backlit.training.directory import RunDirectory
 from backlit.training.evaluate import Evaluator, blocks
@@ -84,8 +84,8 @@ class Training:
     listener: Listener
     clock: Clock
     history: list[dict[str, Any]] = field(default_factory=list)
-    cores: int = 1
-    layout: str = ""
+    layout: layouts.Layout = layouts.Layout()
+    why: str = ""
     pace: float = 0.0
     longest: int = 2**30
     placed: dict[int, Any] = field(default_factory=dict)
@@ -119,32 +119,48 @@ class Training:
 
     def _compile(self, carry: Carry, going_on: bool) -> None:
         """Choose the layout and compile the chunk for it."""
-        setup, programs, inputs = self.setup, {}, {}
+        setup = self.setup
+        programs: dict[layouts.Layout, Any] = {}
+        inputs: dict[int, Any] = {}
         step, size = int(carry.moving.step), self.setup.steps_per_epoch
 
-        def trial(cores: int, steps: int) -> float:
-            if cores not in programs:
-                epoch = step // size % setup.experiment.epochs
-                inputs[cores] = self.engine.place(carry, cores), self._feed(epoch, cores)
-                chunk = partial(self.program.chunk, self.engine)
-                programs[cores], seconds = self.engine.prepare(chunk, *inputs[cores], self._number(1, cores))
+        def trial(tried: layouts.Layout, steps: int) -> float:
+            if tried not in programs:
+                if tried.cores not in inputs:
+                    epoch = step // size % setup.experiment.epochs
+                    inputs[tried.cores] = self.engine.place(carry, tried.cores), self._feed(epoch, tried.cores)
+                chunk, one = partial(self.program.chunk, self.engine), self._number(1, tried.cores)
+                found = self.engine.prepare(chunk, *inputs[tried.cores], one, products=tried.products)
+                programs[tried], seconds = found
                 self.clock.compile += seconds
-            count = self._number(min(steps, size - step % size), cores)
-            return layout.clock(lambda: programs[cores](*inputs[cores], count), self.engine)
+            count = self._number(min(steps, size - step % size), tried.cores)
+            return layouts.clock(lambda: programs[tried](*inputs[tried.cores], count), self.engine)
 
-        recorded = self.directory.read("environment.json").get("devices_used") if going_on and self.directory else None
+        recorded = self.directory.read("environment.json").get("layout") if going_on and self.directory else None
         if recorded:
-            self.cores, self.layout = min(int(recorded), self.engine.width()), "as this run was started"
-            if self.cores != recorded:
-                text = f"this run was started on {recorded} devices, here are {self.engine.width()}"
-                self.listener(Notice(f"{text}: its numbers may differ in the last bits"))
+            self.layout, why = self._recorded(recorded), "as this run was started"
         else:
-            self.cores, self.layout = layout.choose(setup.experiment, self.engine, setup.steps, setup.row, trial)
-        if self.cores not in programs:
-            self.pace = trial(self.cores, 1)
-        self.chunk = programs[self.cores]
+            self.layout, why = layouts.choose(setup.experiment, self.engine, setup.steps, setup.row, trial)
+        if self.layout not in programs:
+            self.pace = trial(self.layout, 1)
+        self.chunk, self.why = programs[self.layout], why
         if self.directory and not recorded:
-            self.directory.environment(self.engine.describe(), self.layout, self.cores)
+            self.directory.environment(self.engine.describe(), self.layout._asdict(), why)
+
+    def _recorded(self, value: dict[str, Any]) -> layouts.Layout:
+        """The layout a run was started in, as far as this machine has it."""
+        wanted = layouts.Layout(int(value["cores"]), str(value["products"]))
+        known = wanted.products in self.engine.product_libraries()
+        here = layouts.Layout(min(wanted.cores, self.engine.width()), wanted.products if known else "default")
+        if here != wanted:
+            text = f"this run was started on {wanted}, it goes on with {here}"
+            self.listener(Notice(f"{text}: its numbers may differ in the last bits"))
+        return here
+
+    @property
+    def cores(self) -> int:
+        """How many devices share a batch."""
+        return self.layout.cores
 
     def advance(self, carry: Carry, asked: Asked) -> Carry:
         """One call of the compiled program and what follows from it."""
@@ -234,7 +250,7 @@ class Training:
         }
         result["steps_per_second"] = round(self.clock.steps / self.clock.train, 1) if self.clock.train else 0.0
         result["parameters"] = tree.size(setup.params)
-        result["layout"] = self.layout
+        result["layout"] = self.why
         if self.directory:
             self.directory.write("result.json", result)
         self.listener(Finished(result))
@@ -244,7 +260,7 @@ class Training:
         rows = {name: len(part) for name, part in self.setup.parts._asdict().items()}
         name = self.setup.experiment.name or self.setup.parts.train.name
         size = tree.size(self.setup.params)
-        self.listener(Started(name, size, rows, self.setup.steps, self.setup.steps_per_epoch, step, self.layout))
+        self.listener(Started(name, size, rows, self.setup.steps, self.setup.steps_per_epoch, step, self.why))
         if self.directory:
             self.directory.write("data.json", self.setup.facts())
 

@@ -1,0 +1,15 @@
+"""Every benchmark, one after another; results go to benchmarks/results/."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    for name in ("startup", "small", "mlp"):
+        print(f"\n== {name}", flush=True)
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
+
+
+if __name__ == "__main__":
+    main()
