@@ -29,7 +29,7 @@ LEVELS = (
     {"initializers", "layers", "losses", "optim", "data"},
     {"config", "training"},
     {"evaluation", "gradcheck", "report", "plots", "see"},
-    {"api", "estimators"},
+    {"api", "estimators", "overrides"},
     {"commandline", "cli", "__main__"},
 )
 USED_EVERYWHERE = {"backlit.evaluation.metrics"}

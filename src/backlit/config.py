@@ -101,7 +101,7 @@ def read(source: str | Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = json.loads(text) if kind == ".json" else yaml.load(text, Loader=_loader())
+        value = json.loads(text) if kind == ".json" else yaml.load(text, Loader=loader())
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise SettingError([("", f"{source}: expected readable {kind[1:]}, got: {problem}")]) from None
@@ -128,63 +128,6 @@ def named() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def changed(value: dict[str, Any], settings: list[str]) -> dict[str, Any]:
-    """Plain settings with each 'path=value' of `settings` put in; values are read as YAML (`optimizer.lr=0.01`)."""
-    import yaml
-
-    value = json.loads(json.dumps(value))
-    for item in settings:
-        path, sign, text = item.partition("=")
-        if not sign or not path:
-            raise SettingError([("--set", f"expected path=value such as optimizer.lr=0.01, got {item!r}")])
-        try:
-            new = yaml.load(text, Loader=_loader())
-        except yaml.YAMLError:
-            new = text
-        put(value, path, new)
-    return value
-
-
-def put(value: dict[str, Any], path: str, new: Any) -> None:
-    """Set one path of plain settings in place; layers are reached by name (`net.dense_1.units`) or number."""
-    here: Any = value
-    *parents, last = path.split(".")
-    for depth, part in enumerate(parents):
-        here = _step(here, part, ".".join(parents[: depth + 1]))
-    if isinstance(here, list):
-        here[_position(here, last, path)] = new
-    else:
-        here[last] = new
-
-
-def _step(here: Any, part: str, path: str) -> Any:
-    if isinstance(here, list):
-        return here[_position(here, part, path)]
-    if part not in here or here[part] is None:
-        here[part] = {}
-    if isinstance(here[part], str):
-        here[part] = {"type": here[part]}  # a bare name is a type with all defaults
-    if isinstance(here[part], dict) and "layers" in here[part] and part != "layers":
-        return here[part]["layers"] if "type" in here[part] and len(here[part]) <= 3 else here[part]
-    if not isinstance(here[part], dict | list):
-        raise SettingError([(path, f"expected settings below this path, it holds {received(here[part])}")])
-    return here[part]
-
-
-def _position(items: list[Any], part: str, path: str) -> int:
-    if part.isdigit() and int(part) < len(items):
-        return int(part)
-    from backlit.layers.compose import named as layers
-
-    names = [name for name, _ in layers(items)]
-    if part not in names:
-        raise SettingError([(path, unknown("layer", part, names).problems[0][1])])
-    index = names.index(part)
-    if isinstance(items[index], str):
-        items[index] = {"type": items[index]}
-    return index
-
-
 def _text(source: str | Path) -> tuple[str, str]:
     shipped = named()
     path = shipped.get(str(source), Path(source))
@@ -206,7 +149,7 @@ def _text(source: str | Path) -> tuple[str, str]:
         raise BacklitError(f"{source}: expected a readable text file, got: {error}") from None
 
 
-def _loader() -> Any:
+def loader() -> Any:
     """YAML's safe loader, without aliases (a few bytes could otherwise unfold into gigabytes), with 1e-3 as a number."""
     import re
 
@@ -226,9 +169,9 @@ def _loader() -> Any:
 def paths(settings: Settings, prefix: str = "") -> dict[str, Any]:
     """Every setting by dotted path, layers by name: what `--set`, a search space and a report call it."""
     found: dict[str, Any] = {}
-    fields = settings.children() if isinstance(settings, Composite) else [
-        (f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)
-    ]  # fmt: skip
+    fields = [(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)]
+    if isinstance(settings, Composite):
+        fields = [*settings.children(), *(pair for pair in fields if pair[0] != "layers")]
     for name, value in fields:
         path = join(prefix, name)
         if isinstance(value, Settings):

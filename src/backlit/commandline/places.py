@@ -27,9 +27,10 @@ def process_start() -> float:
 def settings(source: str, changes: list[str]) -> dict[str, Any]:
     """Plain settings of a named experiment, a file or a run directory, with every --set put in."""
     from backlit import config
+    from backlit.overrides import changed
 
     stored = Path(source) / "experiment.yaml"
-    return config.changed(config.read(stored if stored.is_file() else source), changes)
+    return changed(config.read(stored if stored.is_file() else source), changes)
 
 
 def experiment(source: str, changes: list[str]) -> "Experiment":
