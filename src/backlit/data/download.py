@@ -103,7 +103,11 @@ def _download(url: str, file: BinaryIO, sha256: str, timeout: float) -> str | No
 def _sweep(target: Path) -> None:
     """Remove what killed processes left behind; a download under way elsewhere is younger."""
     for part in target.parent.glob(f".{target.name}.*.part"):
-        if time.time() - part.stat().st_mtime > STALE:
+        try:
+            age = time.time() - part.stat().st_mtime
+        except FileNotFoundError:  # its download has just ended
+            continue
+        if age > STALE:
             part.unlink(missing_ok=True)
 
 
