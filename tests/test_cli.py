@@ -277,7 +277,7 @@ def test_report_is_written_again(command, stored):
 def test_show_is_the_table_of_layers(command):
     code, out, _ = command("show", "digits")
     assert code == 0
-    for text in ("dense_1", "Dense", "8 320", "16 512", "total", "17 226"):
+    for text in ("dense_1", "Dense", "8 320", "16.5 k", "total", "17 226"):
         assert text in out
 
 
