@@ -87,6 +87,20 @@ def test_equals_a_loop_written_by_hand():
     np.testing.assert_allclose(run.params["dense_2"]["b"], b2, rtol=1e-4, atol=1e-6)
 
 
+def test_the_penalty_is_trained_on_and_recorded_apart():
+    e = experiment(
+        penalty=bl.L1L2(l1=0.01, l2=0.1), optimizer=bl.SGD(lr=0.1), epochs=1, batch_size=37, net=[bl.Dense(3)]
+    )
+    free, held = fit(replace(e, penalty=bl.L1L2())), fit(e)
+    W = setup(e).params["dense_1"]["W"]
+    first = held.history[0]
+    assert first["loss"] == pytest.approx(free.history[0]["loss"])
+    assert first["penalty"] == pytest.approx(0.01 * abs(W).sum() + 0.05 * (W * W).sum(), rel=1e-5)
+    np.testing.assert_allclose(
+        held.params["dense_1"]["W"], free.params["dense_1"]["W"] - 0.1 * (0.01 * np.sign(W) + 0.1 * W), atol=1e-6
+    )
+
+
 def test_engines_agree_over_50_steps_with_dropout():
     e = experiment(epochs=10, split=Split(validation=0, test=0.35), stopping=None)
     runs = [fit(replace(e, engine=engine)) for engine in ("numpy", "xla")]

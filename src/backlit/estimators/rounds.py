@@ -123,7 +123,7 @@ class Rounds:
             after: Moving = self.run(now, self.feed, scale, at)
         if not bool(after.finite):
             raise NonFiniteError(self._blame(now, after, self.feed, scale, at))
-        loss = float(after.sums.loss) / float(after.sums.rows)
+        loss = float(after.sums.loss + after.sums.penalty) / float(after.sums.rows)
         return after._replace(sums=self.blank), loss
 
     def _feed(self, first: int) -> Feed:

@@ -90,6 +90,7 @@ class Training:
     longest: int = 2**30
     placed: dict[int, Any] = field(default_factory=dict)
     feed: Any = None
+    ahead: dict[int, Feed] = field(default_factory=dict)
     first: int = -(2**30)
 
     def run(self, going_on: bool, asked: Asked) -> Run:
@@ -168,11 +169,16 @@ class Training:
         began = time.perf_counter()
         if not self.first <= step // size < self.first + self.joined:
             self.first = step // size
-            self.feed = self._feed(self.first, self.cores)
+            self.feed = self.ahead.pop(self.first, None) or self._feed(self.first, self.cores)
         left = (self.first + self.joined) * size - step
         steps = min(self.longest, self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
+        pending = self.chunk(carry, self.feed, self._number(steps, self.cores))
+        if steps == left and step + steps < self.setup.steps:
+            # Compiled programs run beside Python: the next epochs' order is drawn while this chunk computes.
+            following = self.first + self.joined
+            self.ahead = {following: self._feed(following, self.cores)}
         after: Carry
-        after, record = self.engine.ready(self.chunk(carry, self.feed, self._number(steps, self.cores)))
+        after, record = self.engine.ready(pending)
         seconds = time.perf_counter() - began
         if not bool(after.moving.finite):
             self._blame(carry, after)
@@ -216,6 +222,8 @@ class Training:
     def _means(self, sums: Sums) -> dict[str, float]:
         score = float(sums.score) / max(float(sums.rows), 1.0)
         named = {"rmse": score**0.5} if self.setup.experiment.loss.task == "regression" else {"accuracy": score}
+        if sums.penalty:
+            named["penalty"] = float(sums.penalty) / max(float(sums.rows), 1.0)
         return {"loss": float(sums.loss) / max(float(sums.rows), 1.0), **named}
 
     def _progress(self, carry: Carry) -> None:

@@ -20,11 +20,15 @@ from backlit.training.stopping import Watch, first_watch, seen
 
 
 class Sums(NamedTuple):
-    """Weighted sums over rows: of the loss, of the score (right answers, or squared error of a regression), of 1."""
+    """Weighted sums over rows: of the loss, of the score (right answers, or squared error of a regression), of 1.
+
+    The penalty on the parameters is counted apart, so that the loss can be compared with that of held-out rows.
+    """
 
     loss: Array
     score: Array
     rows: Array
+    penalty: Array
 
 
 class Moving(NamedTuple):
@@ -124,18 +128,20 @@ class Program:
         rows = feed.indices[epoch, i]
         weight = None if feed.weight is None else feed.weight[epoch, i]
         value, grads, state, trace = self.backpropagate(now, feed, rows, weight)
+        penalty, grads = self.penalised(now.params, grads)
         updates, rule = self.rule.update(grads, now.rule, now.params, now.step)
         params = tree.map_with_path(
             lambda path, w, u: w if path in self.frozen else w + u * lr_scale, now.params, updates
         )
         xp = value.__array_namespace__()
         sums = self.added(now.sums, value, trace.cache.here, feed.y[rows], feed.target_prepared, weight)
+        sums = sums._replace(penalty=sums.penalty + xp.astype(penalty * (sums.rows - now.sums.rows), xp.float32))
         return Moving(params, state, rule, now.step + 1, sums, xp.isfinite(value))
 
     def backpropagate(
         self, now: Moving, feed: Feed, rows: Array, weight: Array | None
     ) -> tuple[Array, Tree, Tree, Trace]:
-        """Loss, gradient, new state and trace for these rows; the penalty is in the loss and in the gradient."""
+        """Loss, gradient, new state and trace for these rows, without the penalty."""
         experiment = self.experiment
         x = apply_all(experiment.preprocessing, feed.prepared, feed.x[rows])
         y = self.target(feed.target_prepared, feed.y[rows])
@@ -144,10 +150,15 @@ class Program:
         real = None if weight is None else weight.__array_namespace__().astype(weight > 0, weight.dtype)
         ctx = Context(train=True, root=feed.key, mask=real, path=(now.step,))
         value, grads, state, trace = gradient(experiment.net, experiment.loss, now.params, now.state, x, y, ctx, weight)
-        if experiment.penalty.l1 or experiment.penalty.l2:
-            extra, slopes = experiment.penalty(now.params)
-            value, grads = value + extra, tree.map(lambda g, s: g + s, grads, slopes)
         return value, grads, state, trace
+
+    def penalised(self, params: Tree, grads: Tree) -> tuple[Array, Tree]:
+        """The penalty, and the gradient with that of the penalty added."""
+        penalty = self.experiment.penalty
+        if not (penalty.l1 or penalty.l2):
+            return 0.0, grads
+        value, slopes = penalty(params)
+        return value, tree.map(lambda g, s: g + s, grads, slopes)
 
     def end_epoch(
         self, engine: ModuleType, now: tuple[Carry, Record], feed: Feed, number: Array
@@ -197,8 +208,10 @@ class Program:
         if self.experiment.loss.task == "regression":
             y = invert_all(self.experiment.target_preprocessing, prepared, y)
         score = xp.astype(scores(self.experiment.loss.task, y, target), xp.float32)
-        return Sums(
-            sums.loss + xp.astype(value, xp.float32) * rows, sums.score + xp.sum(score * weight), sums.rows + rows
+        return sums._replace(
+            loss=sums.loss + xp.astype(value, xp.float32) * rows,
+            score=sums.score + xp.sum(score * weight),
+            rows=sums.rows + rows,
         )
 
     def target(self, prepared: Tree, y: Array) -> Array:
