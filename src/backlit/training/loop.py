@@ -102,6 +102,7 @@ class Training:
 
     def begin(self, going_on: bool = False) -> Carry:
         """The carry to start or go on with, on the devices, and the compiled program."""
+        self.lr = self.setup.experiment.optimizer.over(self.setup.steps).lr
         self.keeper = Keeper(self.setup.experiment.checkpoint, self.directory, self.setup, self.listener)
         carry = self.program.start(self.setup.params, self.setup.state, np)
         if going_on:
@@ -173,9 +174,9 @@ class Training:
         left = (self.first + self.joined) * size - step
         steps = min(self.longest, self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
         pending = self.chunk(carry, self.feed, self._number(steps, self.cores))
-        if steps == left and step + steps < self.setup.steps:
+        following = self.first + self.joined
+        if following not in self.ahead and following < self.setup.experiment.epochs:
             # Compiled programs run beside Python: the next epochs' order is drawn while this chunk computes.
-            following = self.first + self.joined
             self.ahead = {following: self._feed(following, self.cores)}
         after: Carry
         after, record = self.engine.ready(pending)
@@ -206,11 +207,11 @@ class Training:
         size = self.setup.steps_per_epoch
         columns: Record = tree.map(np.asarray, record)
         for epoch in range(before // size, after // size):
-            row = tree.map(lambda column, i=epoch - self.first: float(column[i]), columns)
+            row: Record = tree.map(lambda column, i=epoch - self.first: column[i].item(), columns)
             step = (epoch + 1) * size
             at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
             line: dict[str, Any] = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
-            line["lr"] = float(at(self.setup.experiment.optimizer.over(self.setup.steps).lr, step - 1)) * row.lr_scale
+            line["lr"] = float(at(self.lr, step - 1)) * row.lr_scale
             line |= self._means(row.train)
             if row.held_out.rows:
                 line["validation"] = self._means(row.held_out)
