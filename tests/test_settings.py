@@ -165,14 +165,14 @@ def test_abstract_classes_have_no_name():
          "W.std: expected a number greater than or equal to 0, got -1"),
         (7, "expected a Layer, its name, or a mapping with 'type', got 7"),
         (["ReLU", {"type": "Dense", "units": 0}, {"name": "out", "type": "Tanhh"}],
-         "layers.1.units: expected a number greater than or equal to 1, got 0\n"
+         "dense_1.units: expected a number greater than or equal to 1, got 0\n"
          "out: unknown layer 'Tanhh'; did you mean 'Tanh'?"),
         ([{"type": "ReLU", "name": 5}], "layers.0.name: expected text, got 5"),
         ([{"type": "ReLU", "name": "a.b"}], "layers: a name holds no dot, got 'a.b'"),
         ([{"type": "ReLU", "name": "a"}, {"type": "Tanh", "name": "a"}],
          "layers: expected unique names, got 'a' twice"),
         ([{"type": "Branch", "join": "glue", "layers": []}],
-         "layers.0.join: expected 'add' or 'concatenate', got 'glue'"),
+         "branch_1.join: expected 'add' or 'concatenate', got 'glue'"),
     ],
 )  # fmt: skip
 def test_wrong_nets_are_told_with_their_path(value, wanted):

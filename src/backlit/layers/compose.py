@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from backlit.engine import random
 from backlit.errors import SettingError, ShapeError, received, unknown
 from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
-from backlit.settings import build, plain
+from backlit.settings import build, lookup, plain
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,34 @@ def named(items: Any) -> tuple[tuple[str, Layer], ...]:
         if not isinstance(name, str):
             problems.append((f"layers.{i}.name", f"expected text, got {received(name)}"))
             continue
+        cls = _class(item)
+        if cls is not None:
+            kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+            count[kind] += 1
+            name = name or f"{kind}_{count[kind]}"
         try:
-            layer = build(Layer, item)  # type: ignore[type-abstract]
+            pairs.append((name, build(Layer, item)))  # type: ignore[type-abstract]
         except SettingError as error:
             problems += error.under(name or f"layers.{i}").problems
-            continue
-        kind = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
-        count[kind] += 1
-        pairs.append((name or f"{kind}_{count[kind]}", layer))
     names = Counter(name for name, _ in pairs)
     problems += [("layers", f"expected unique names, got {received(n)} twice") for n, c in names.items() if c > 1]
     problems += [("layers", f"a name holds no dot, got {received(n)}") for n in names if "." in n]
     if problems:
         raise SettingError(problems)
     return tuple(pairs)
+
+
+def _class(item: Any) -> type[Layer] | None:
+    """The class of a layer, or of plain data that names one that exists; a list is a Chain."""
+    if isinstance(item, Layer):
+        return type(item)
+    if isinstance(item, list):
+        return Chain
+    name = item.get("type") if isinstance(item, dict) else item
+    try:
+        return lookup(Layer, name) if isinstance(name, str) else None  # type: ignore[type-abstract]
+    except SettingError:
+        return None
 
 
 def init_children(layers: Any, key: Array, shapes: list[Shape] | None, shape: Shape) -> tuple[Any, Tree, Tree]:
