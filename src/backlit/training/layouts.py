@@ -26,6 +26,10 @@ ROUNDS = 5
 
 ROUND_SECONDS = 0.2
 
+GAIN = 0.95
+"""A layout must take less than this share of one device's time: devices that wait for each other suffer most when
+something else runs on the machine."""
+
 
 class Layout(NamedTuple):
     """How many devices share a batch, and which library multiplies matrices."""
@@ -64,7 +68,9 @@ def choose(
     widths = (1, wide) if divides and wide > 1 else (1,)
     layouts = [Layout(cores, products) for cores in widths for products in engine.product_libraries()]
     times = measured(layouts, max(2, int(ROUND_SECONDS / pace)), trial)
-    best = min(layouts, key=lambda layout: median(a / b for a, b in zip(times[layout], times[one], strict=True)))
+    shares = {k: median(a / b for a, b in zip(times[k], times[one], strict=True)) for k in layouts}
+    best = min(shares, key=shares.__getitem__)
+    best = best if shares[best] < GAIN else one
     _remember(_key(experiment, engine, shape), best)
     found = "; ".join(f"{layout}: {median(times[layout]) * 1e3:.3g}" for layout in layouts)
     return best, f"{best} (measured, ms a step: {found})"
