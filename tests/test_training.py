@@ -16,6 +16,7 @@ from backlit.data import Arrays, Split
 from backlit.engine import random, tree
 from backlit.errors import BacklitError, CheckpointError, DataError, NonFiniteError, SettingError, ShapeError
 from backlit.training import checkpoint, loop
+from backlit.training.evaluate import blocks
 from backlit.training.events import EpochEnded, Notice, Progress
 from backlit.training.layouts import Layout, choose
 from backlit.training.loop import fit
@@ -187,6 +188,17 @@ def test_the_fastest_layout_is_chosen_and_remembered(tmp_path, monkeypatch):
     assert choose(replace(e, batch_size=7), engine, 10**6, (5,), trial)[0].cores == 1, "7 rows do not divide by 4"
     (tmp_path / "layouts.json").write_text("not json")
     assert choose(e, engine, 10**6, (5,), trial)[0] == best
+
+
+@pytest.mark.parametrize(("rows", "devices"), [(9, 1), (9, 6), (100, 16), (5000, 12)])
+def test_validation_blocks_divide_between_any_number_of_devices(rows, devices):
+    part = bl.Dataset(np.arange(rows, dtype="f")[:, None], np.arange(rows, dtype="f"))
+    x, y, weight = blocks(part, devices)
+    assert x.shape[1] % devices == 0
+    assert x.shape[1] <= 2048 + devices * 8
+    counted = weight.reshape(-1) > 0
+    np.testing.assert_array_equal(y.reshape(-1)[counted], part.y)
+    np.testing.assert_array_equal(x.reshape(-1, 1)[counted], part.x)
 
 
 def test_stopping_restores_the_best_weights():

@@ -1,5 +1,6 @@
 """Outputs for many rows, each counted once: one compiled program over blocks of rows, the last block filled up."""
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -35,12 +36,14 @@ class Evaluator:
         return np.asarray(self._run(params, state, self.prepared, placed))[:rows]
 
 
-def blocks(part: Dataset, largest: int = LARGEST_BLOCK) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, targets and weights (1, or 0 for what fills the last block up) in equal blocks, (blocks, rows, ...)."""
-    count = -(-len(part) // largest)
-    # An even number of rows a block divides between the devices.
+def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, targets and weights (1, or 0 for what fills the last block up) in equal blocks, (blocks, rows, ...).
+
+    The rows of a block divide between the devices, whatever their number.
+    """
+    count = -(-len(part) // LARGEST_BLOCK)
     size = -(-len(part) // count)
-    size += -size % 8
+    size += -size % math.lcm(8, devices)
     weight = filled(np.ones(len(part), np.float32), count * size, zero=True)
     x, y = filled(part.x, count * size), filled(part.y, count * size)
     return tuple(a.reshape(count, size, *a.shape[1:]) for a in (x, y, weight))  # type: ignore[return-value]

@@ -26,7 +26,7 @@ class Keeper:
         period = self.every.every_epochs * steps_per_epoch
         return period - step % period
 
-    def save(self, carry: Carry, records: int, seconds: float, cores: int, force: bool) -> None:
+    def save(self, carry: Carry, records: int, seconds: float, force: bool) -> None:
         """A checkpoint of `carry` when one is due, or when `force` asks for it."""
         step = int(carry.moving.step)
         due = self.due_in(step - 1, self.setup.steps_per_epoch) == 1
@@ -35,7 +35,7 @@ class Keeper:
             return
         prepared = {"prepared": self.setup.prepared, "target": self.setup.target_prepared}
         arrays = checkpoint.flat({"carry": carry, **prepared})
-        meta = {"records": records, "seconds": seconds, "cores": cores, "fingerprint": self.setup.fingerprint}
+        meta = {"records": records, "seconds": seconds, "fingerprint": self.setup.fingerprint}
         try:
             self.directory.sync()
             checkpoint.save(self.directory.checkpoints, step, arrays, meta)

@@ -197,7 +197,7 @@ class Training:
         step = int(carry.moving.step)
         ended = step == self.setup.steps or bool(carry.watch.stop)
         seconds = self.clock.before + self.clock.train
-        self.keeper.save(carry, len(self.history), seconds, self.cores, force=ended or bool(asked.number))
+        self.keeper.save(carry, len(self.history), seconds, force=ended or bool(asked.number))
         if asked.number and not ended:
             where = f"saved in {self.directory.path}; go on with --resume" if self.directory else "nothing was stored"
             raise Interrupted(asked.number, step, where)
@@ -286,7 +286,7 @@ class Training:
         if cores not in self.placed:
             parts, setup = self.setup.parts, self.setup
             key = random.fold(random.key(setup.experiment.seed), "step")
-            held_out = blocks(parts.validation) if len(parts.validation) else None
+            held_out = blocks(parts.validation, cores) if len(parts.validation) else None
             rows = (parts.train.x, parts.train.y, setup.prepared, setup.target_prepared, key)
             self.placed[cores] = (*place(rows, cores), place(held_out, cores, 1))
         x, y, prepared, target_prepared, key, held_out = self.placed[cores]

@@ -30,10 +30,6 @@ class Setup:
     target: Shape
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return self.parts.train.classes
-
-    @property
     def steps_per_epoch(self) -> int:
         return math.ceil(len(self.parts.train) / self.experiment.batch_size)
 
