@@ -128,7 +128,8 @@ class _Watch(Layer):
         """Not a setting of any experiment: nothing to check."""
 
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
-        raise NotImplementedError("a watched net is only traced")
+        started: tuple[Shape, Tree, Tree] = self.layer.init(key, shape)
+        return started
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
         y, after, cache = self.layer.forward(params, state, x, ctx)
@@ -136,7 +137,8 @@ class _Watch(Layer):
         return y, after, cache
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
-        raise NotImplementedError("a watched net is only traced")
+        done: tuple[Array, Tree, Tree] = self.layer.backward(params, cache, dy)
+        return done
 
 
 def _watched(net: Layer, params: Tree, state: Tree, shape: Shape, dtype: Any, rows: int) -> list[_Call]:

@@ -22,8 +22,9 @@ class Explained:
         names, layer, step, shapes, frame = [], "", "", "", traceback
         while frame is not None:
             local, method = frame.tb_frame.f_locals, frame.tb_frame.f_code.co_name
+            if isinstance(local.get("layer"), Layer) and "name" in local:
+                names.append(str(local["name"]))  # the loop of a composite over its layers
             if isinstance(local.get("self"), Layer) and method in ("forward", "backward"):
-                names += [str(local["name"])] if local["self"].children() and "name" in local else []
                 layer, step = type(local["self"]).__name__, method
                 given = "x" if method == "forward" else "dy"
                 shapes = f" for {given} of shape {tuple(np.shape(local.get(given)))}"

@@ -8,20 +8,28 @@ Branch(f, g)     y = f(x) + g(x), or both side by side;   dx = f.backward(dy_f) 
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from backlit.engine import random
 from backlit.errors import SettingError, ShapeError, received, unknown
 from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
 from backlit.settings import build, lookup, plain
 
+Named: TypeAlias = tuple[tuple[str, Layer], ...]
+"""Layers with their names, in the order of the forward pass."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Composite(Layer):
     """Base of layers that hold named layers. Unnamed ones are called by kind and number: dense_1, relu_1, dense_2."""
 
     abstract: ClassVar[bool] = True
-    layers: tuple[tuple[str, Layer], ...] = ()
+    layers: Named = ()
+
+    def __init__(self, *layers: Any, **more: Any) -> None:
+        given = more.pop("layers", None)
+        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers))
@@ -94,18 +102,39 @@ def _class(item: Any) -> type[Layer] | None:
         return None
 
 
-def init_children(layers: Any, key: Array, shapes: list[Shape] | None, shape: Shape) -> tuple[Any, Tree, Tree]:
-    """Initialise children one after another (shapes None) or side by side; the last shape, or all of them."""
-    params, state, out = {}, {}, []
+def init_child(name: str, layer: Layer, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+    """`layer.init` with the key folded by the child's name; a shape that does not fit is told with the child's path."""
+    try:
+        return layer.init(random.fold(key, name), shape)
+    except ShapeError as error:
+        raise error.under(name) from None
+
+
+def init_in_order(layers: Named, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
+    """Each layer starts on the shape that the one before it leaves."""
+    params, state = {}, {}
     for name, layer in layers:
-        try:
-            result, params[name], state[name] = layer.init(random.fold(key, name), shape)
-        except ShapeError as error:
-            raise error.under(name) from None
-        out.append(result)
-        if shapes is None:
-            shape = result
-    return (shape if shapes is None else out), params, state
+        shape, params[name], state[name] = init_child(name, layer, key, shape)
+    return shape, params, state
+
+
+def forward_in_order(layers: Named, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
+    """f_n(... f_1(x)); the cache holds every output on the way."""
+    after, cache = {}, {}
+    for name, layer in layers:
+        x, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
+        cache[name] = Seen(x, inside)
+    return x, after, cache
+
+
+def backward_in_order(layers: Named, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
+    """From the last layer to the first: the dx of one is the dy of the one before it."""
+    grads, deltas = {}, {}
+    for name, layer in reversed(layers):
+        dx, grads[name], inside = layer.backward(params[name], cache[name].inside, dy)
+        deltas[name] = Seen(dy, inside)
+        dy = dx
+    return dy, grads, deltas
 
 
 @dataclass(frozen=True, init=False)
@@ -118,28 +147,14 @@ class Chain(Composite):
     ['dense_1', 'relu_1', 'out']
     """
 
-    def __init__(self, *layers: Any, **more: Any) -> None:
-        given = more.pop("layers", None)
-        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
-        self.__post_init__()
-
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
-        return init_children(self.layers, key, None, shape)
+        return init_in_order(self.layers, key, shape)
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
-        after, cache = {}, {}
-        for name, layer in self.layers:
-            x, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
-            cache[name] = Seen(x, inside)
-        return x, after, cache
+        return forward_in_order(self.layers, params, state, x, ctx)
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
-        grads, deltas = {}, {}
-        for name, layer in reversed(self.layers):
-            dx, grads[name], inside = layer.backward(params[name], cache[name].inside, dy)
-            deltas[name] = Seen(dy, inside)
-            dy = dx
-        return dy, grads, deltas
+        return backward_in_order(self.layers, params, cache, dy)
 
 
 @dataclass(frozen=True, init=False)
@@ -153,22 +168,17 @@ class Residual(Composite):
     (3,)
     """
 
-    def __init__(self, *layers: Any, **more: Any) -> None:
-        given = more.pop("layers", None)
-        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
-        self.__post_init__()
-
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
-        out, params, state = init_children(self.layers, key, None, shape)
+        out, params, state = init_in_order(self.layers, key, shape)
         need(out == shape, f"Residual adds its input, expected layers that keep the shape {shape}, got {out}")
         return shape, params, state
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
-        y, state, cache = Chain(*self.layers).forward(params, state, x, ctx)
+        y, state, cache = forward_in_order(self.layers, params, state, x, ctx)
         return x + y, state, cache
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
-        dx, grads, deltas = Chain(*self.layers).backward(params, cache, dy)
+        dx, grads, deltas = backward_in_order(self.layers, params, cache, dy)
         return dy + dx, grads, deltas
 
 
@@ -186,10 +196,8 @@ class Branch(Composite):
     join: Literal["add", "concatenate"] = "add"
 
     def __init__(self, *layers: Any, join: Literal["add", "concatenate"] = "add", **more: Any) -> None:
-        given = more.pop("layers", None)
-        object.__setattr__(self, "layers", (*layers, *(given or ()), *more.items()))
         object.__setattr__(self, "join", join)
-        self.__post_init__()
+        super().__init__(*layers, **more)
 
     def check(self) -> None:
         if self.join not in ("add", "concatenate"):
@@ -200,7 +208,10 @@ class Branch(Composite):
 
     def init(self, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
         need(bool(self.layers), "Branch expected at least one layer, got none")
-        shapes, params, state = init_children(self.layers, key, [], shape)
+        params, state, shapes = {}, {}, []
+        for name, layer in self.layers:
+            out, params[name], state[name] = init_child(name, layer, key, shape)
+            shapes.append(out)
         compare = [s if self.join == "add" else s[:-1] for s in shapes]
         need(len(set(compare)) == 1, f"Branch with join={self.join!r} expected outputs that fit, got {shapes}")
         out = shapes[0] if self.join == "add" else (*shapes[0][:-1], sum(s[-1] for s in shapes))
