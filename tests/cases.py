@@ -1,5 +1,5 @@
 """One row per layer, loss, initialiser, rule and schedule, in several settings: test_contract.py and test_optim.py
-check every row. Whoever adds a public class adds a row here: a test fails until it is there.
+check every row. Whoever adds a public class adds a row here (a layer: in rows/); a test fails until it is there.
 
 Sizes differ on purpose (B != I != O), so that a transposed weight or a mixed-up axis cannot pass. Inputs stay away from
 kinks: `smooth` draws no number near 0 or +-1.
@@ -13,58 +13,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
+from rows import LAYERS
+from rows.base import B, Draw, I, LayerRow, O, distributions, integers, label, signs, smooth, zero_one
 
 import backlit as bl
 from backlit import initializers as start
 from backlit import optim
-from backlit.protocol import Layer, Loss
-
-B, I, O = 7, 5, 3  # noqa: E741  (rows, inputs, outputs)
-Draw = Callable[[np.random.Generator], Any]
-
-
-def smooth(*shape: int) -> Draw:
-    """Numbers about normal, none of them within 0.1 of 0 or +-1: quarters, moved by 0.11."""
-    return lambda rng: np.round(rng.normal(size=shape) * 4) / 4 + 0.11
-
-
-def integers(high: int, *shape: int) -> Draw:
-    """Whole numbers 0 .. high - 1."""
-    return lambda rng: rng.integers(high, size=shape)
-
-
-def signs(*shape: int) -> Draw:
-    """-1 or +1."""
-    return lambda rng: np.sign(rng.normal(size=shape))
-
-
-def zero_one(*shape: int) -> Draw:
-    """0 or 1."""
-    return lambda rng: (rng.random(shape) < 0.5).astype(float)
-
-
-def distributions(*shape: int) -> Draw:
-    """Rows that are positive and sum to 1."""
-    return lambda rng: rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """A layer and the rows it is fed; `x` draws a batch, by default smooth numbers of (B, *shape)."""
-
-    layer: Layer
-    shape: Any = (I,)
-    train: bool = False
-    x: Draw | None = None
-    note: str = ""
-
-    @property
-    def id(self) -> str:
-        return label(self.layer, self.note, "train" if self.train else "")
-
-    def batch(self, seed: int = 0) -> Any:
-        draw = self.x or smooth(B, *self.shape)
-        return draw(np.random.default_rng(seed))
+from backlit.protocol import Loss
 
 
 @dataclass(frozen=True)
@@ -122,60 +77,6 @@ class ScheduleRow:
     def id(self) -> str:
         return label(self.schedule)
 
-
-def label(value: Any, *more: str) -> str:
-    """The class and its settings that differ from their defaults, short enough for a list of tests."""
-    try:
-        settings = value.to_plain()
-    except bl.errors.BacklitError:
-        settings = {}
-    text = ",".join(f"{k}={describe(v)}" for k, v in settings.items())
-    return "-".join([f"{type(value).__name__}({text})"[:70], *filter(None, more)])
-
-
-def describe(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("type", value))
-    return "[" + ",".join(map(describe, value)) + "]" if isinstance(value, list) else str(value)
-
-
-LAYERS = [
-    LayerRow(bl.Dense(O)),
-    LayerRow(bl.Dense(O), shape=(4, I), note="sequence"),
-    LayerRow(bl.Dense(O, b=None)),
-    LayerRow(bl.Dense(O, W="Xavier", b={"type": "Constant", "value": 0.5})),
-    LayerRow(bl.Sigmoid()),
-    LayerRow(bl.Tanh()),
-    LayerRow(bl.HardTanh()),
-    LayerRow(bl.SoftSign()),
-    LayerRow(bl.ReLU()),
-    LayerRow(bl.LeakyReLU()),
-    LayerRow(bl.LeakyReLU(0.2), shape=(4, I)),
-    LayerRow(bl.ELU()),
-    LayerRow(bl.ELU(0.7)),
-    LayerRow(bl.GELU()),
-    LayerRow(bl.GELU("tanh")),
-    LayerRow(bl.SiLU()),
-    LayerRow(bl.Softplus()),
-    LayerRow(bl.Softmax()),
-    LayerRow(bl.Softmax(), shape=(4, I), note="sequence"),
-    LayerRow(bl.Dropout(0.4), train=True),
-    LayerRow(bl.Dropout(0.4)),
-    LayerRow(bl.Dropout(0.4, form="classic"), train=True),
-    LayerRow(bl.Dropout(0.4, form="classic")),
-    LayerRow(bl.Dropout(0.0), train=True),
-    LayerRow(bl.Flatten(), shape=(4, 2, 3)),
-    LayerRow(bl.Reshape((2, -1)), shape=(4, 3)),
-    LayerRow(bl.Reshape((3, 4)), shape=(12,)),
-    LayerRow(bl.Chain()),
-    LayerRow(bl.Chain(bl.Dense(4), bl.Tanh(), out=bl.Dense(O)), note="named"),
-    LayerRow(bl.Chain(bl.Flatten(), bl.Chain(bl.Dense(4), bl.SiLU()), bl.Dropout(0.3), bl.Dense(O)), (2, I), True),
-    LayerRow(bl.Residual(bl.Dense(4), bl.Tanh(), bl.Dense(I))),
-    LayerRow(bl.Residual(bl.Residual(bl.Tanh()), bl.Dropout(0.3)), train=True),
-    LayerRow(bl.Branch(bl.Dense(O), bl.Chain(bl.Dense(4), bl.Tanh(), bl.Dense(O)))),
-    LayerRow(bl.Branch(bl.Dense(O), bl.Residual(bl.Softplus()), join="concatenate"), shape=(2, I)),
-    LayerRow(bl.Branch(bl.Dropout(0.3), bl.Dropout(0.3), join="concatenate"), train=True),
-]  # fmt: skip
 
 # Layers that only the XLA engine can run and no file can name: everything else of the contract holds for them too.
 XLA_LAYERS = [
@@ -273,4 +174,4 @@ SCHEDULES = [
     ),
 ]
 
-__all__ = ["INITIALIZERS", "LAYERS", "LOSSES", "RULES", "SCHEDULES", "XLA_LAYERS", "B", "I", "O"]
+__all__ = ["INITIALIZERS", "LAYERS", "LOSSES", "RULES", "SCHEDULES", "XLA_LAYERS", "B", "I", "LayerRow", "O"]

@@ -1,6 +1,6 @@
 """The contract of every layer, loss and initialiser, over the rows of cases.py. Nothing here is skipped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import array_api_strict as strict
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from rows.base import each
 
 import backlit as bl
 from backlit import engine, optim
@@ -41,7 +42,8 @@ class Along(Loss):
     """sum y * direction: its gradient reaches every output with another number, so that no error cancels."""
 
     def __call__(self, y: Any, target: Any, weight: Any = None) -> tuple[Any, Any]:
-        return y.__array_namespace__().sum(y * target), target
+        parts = [a.__array_namespace__().sum(a * t) for a, t in zip(tree.leaves(y), tree.leaves(target), strict=True)]
+        return sum(parts[1:], parts[0]), target
 
 
 def start(row: cases.LayerRow, dtype: Any = np.float32) -> tuple[Any, Any, Any, Any]:
@@ -49,7 +51,7 @@ def start(row: cases.LayerRow, dtype: Any = np.float32) -> tuple[Any, Any, Any, 
     rng = np.random.default_rng(1)
     shape, params, state = row.layer.init(random.key(1), row.shape)
     params = tree.map(lambda w: w + 0.1 * rng.normal(size=w.shape), params)
-    dy = rng.normal(size=(cases.B, *shape))
+    dy = each(lambda s: rng.normal(size=(cases.B, *s)), shape)
     return as_arrays(params, dtype), as_arrays(state, dtype), as_arrays(row.batch(), dtype), as_arrays(dy, dtype)
 
 
@@ -59,7 +61,8 @@ def as_arrays(values: Any, dtype: Any, asarray: Any = np.asarray) -> Any:
 
 
 def context(row: cases.LayerRow, asarray: Any = np.asarray) -> Context:
-    return Context(train=row.train, root=asarray(random.key(3)))
+    mask = row.masked()
+    return Context(row.train, asarray(random.key(3)), None if mask is None else asarray(mask.astype(np.float32)))
 
 
 def close(a: Any, b: Any, tolerance: float) -> None:
@@ -85,7 +88,9 @@ def differentiable(t: Any) -> Any:
 def test_layer_gradients_agree_with_differences(row):
     params, state, x, dy = start(row, np.float64)
     home = "xla" if row in cases.XLA_LAYERS else "numpy"
-    check = check_gradients(row.layer, Along(), x, dy, params=params, state=state, train=row.train, engine=home)
+    check = check_gradients(
+        row.layer, Along(), x, dy, params=params, state=state, train=row.train, mask=row.masked(), engine=home
+    )
     assert check.passed, str(check)
     assert sum(leaf.kinks for leaf in check.leaves) == 0, str(check)
     assert set(check_paths(params, x)) == {leaf.path for leaf in check.leaves}
@@ -150,8 +155,8 @@ def test_layer_claims_its_real_shape(row):
     x = as_arrays(row.batch(), np.float32, asarray)
     ctx = context(row, asarray)
     y, after, cache = row.layer.forward(as_arrays(params, np.float32, asarray), state, x, ctx)
-    assert tuple(y.shape) == (cases.B, *shape)
-    assert all(isinstance(n, int) for n in shape)
+    assert tree.map(lambda a: tuple(a.shape), y) == each(lambda s: (cases.B, *s), shape)
+    assert all(isinstance(n, int) for s in tree.leaves(each(np.asarray, shape)) for n in s.tolist())
     shapes = tree.map(lambda a: tuple(a.shape), state)
     assert tree.map(lambda a: tuple(a.shape), after) == shapes
     dx, grads, _ = row.layer.backward(params, cache, y)
@@ -165,7 +170,7 @@ def test_layer_keeps_the_dtype(row, dtype):
     homes = [xla] if row in cases.XLA_LAYERS else [engine.get("numpy"), xla]
 
     def both(params, state, x, dy, key):
-        y, after, cache = row.layer.forward(params, state, x, Context(train=row.train, root=key))
+        y, after, cache = row.layer.forward(params, state, x, replace(context(row), root=key))
         return y, after, row.layer.backward(params, cache, dy)
 
     with jax.enable_x64(dtype is np.float64):
@@ -175,7 +180,8 @@ def test_layer_keeps_the_dtype(row, dtype):
             assert {path: a.dtype for path, a in tree.flatten(after).items()} == {
                 path: a.dtype for path, a in tree.flatten(state).items()
             }
-            found = {"y": y.dtype, **{f"x.{p}": tree.flatten(dx)[p].dtype for p in differentiable(x)}}
+            found = {f"y.{p}": a.dtype for p, a in tree.flatten(y).items()}
+            found |= {f"x.{p}": tree.flatten(dx)[p].dtype for p in differentiable(x)}
             found |= {path: leaf.dtype for path, leaf in tree.flatten(grads).items()}
             assert found == dict.fromkeys(found, np.dtype(dtype))
 
@@ -186,7 +192,7 @@ def test_layer_is_compiled_once(row):
 
     def step(params, state, x, dy, key):
         traces.append(1)
-        return gradient(row.layer, Along(), params, state, x, dy, Context(train=row.train, root=key))
+        return gradient(row.layer, Along(), params, state, x, dy, replace(context(row), root=key))
 
     compiled = jax.jit(step)
     params, state, x, dy = (as_arrays(t, np.float32, jnp.asarray) for t in start(row))
@@ -215,10 +221,23 @@ def test_layer_draws_anew_with_a_new_key_only(row):
     params, state, x, _ = start(row)
     first = row.layer.forward(params, state, x, context(row))[0]
     again = row.layer.forward(params, state, x, context(row))[0]
-    np.testing.assert_array_equal(first, again)
+    for one, other in zip(tree.leaves(first), tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(one, other)
     if row.train and "Dropout" in str(plain(row.layer)) and "0.0" not in row.id:
-        other = row.layer.forward(params, state, x, Context(train=True, root=random.key(4)))[0]
-        assert np.any(np.asarray(other) != np.asarray(first))
+        other = row.layer.forward(params, state, x, replace(context(row), root=random.key(4)))[0]
+        assert any(np.any(a != b) for a, b in zip(tree.leaves(other), tree.leaves(first), strict=True))
+
+
+@pytest.mark.parametrize("row", [row for row in cases.LAYERS if row.steps])
+@pytest.mark.parametrize("home", [engine.get("numpy"), xla], ids=["numpy", "xla"])
+def test_layer_step_by_step_gives_what_the_whole_sequence_gives(row, home):
+    params, state, x, _ = (as_arrays(t, np.float32, home.asarray) for t in start(row))
+    whole = row.layer.forward(params, state, x, Context())[0]
+    memory, found = row.layer.memory(params, cases.B, row.shape[0]), []
+    for t in range(row.shape[0]):
+        y, memory = row.layer.step(params, state, memory, x[:, t : t + 1], Context())
+        found.append(np.asarray(y))
+    close(np.concatenate(found, axis=1), np.asarray(whole), 1e-5)
 
 
 # Losses

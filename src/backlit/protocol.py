@@ -22,7 +22,8 @@ Array: TypeAlias = Any
 Tree: TypeAlias = Any
 """A dict, tuple or NamedTuple of trees or arrays; `{}` where there is nothing."""
 
-Shape: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = Any
+"""Of one row, without the batch axis: a tuple of numbers; where x is a tree, a tree of such tuples."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Context:
 
     train   dropout drops, batch statistics are used
     root    key of this pass (uint32[2]), or None for a pass that draws nothing
-    mask    (B,) or (B, T): 1 for a real row or time step, 0 for padding; None when all are real
+    mask    (B,) or (B, T): 1 for a real row or time step, 0 for padding; None when all are real. Where x is a tree,
+            it may be a tree like it: Parallel and Select give each part its own
     """
 
     train: bool = False
@@ -100,6 +102,21 @@ class Layer(Settings):
     def children(self) -> tuple[tuple[str, "Layer"], ...]:
         """Named layers within this one, in the order of the forward pass."""
         return ()
+
+    def memory(self, params: Tree, rows: int, length: int) -> Tree:
+        """What `step` keeps of the time steps before it, still empty, for `rows` sequences of at most `length` steps.
+
+        {} for a layer that looks at each time step by itself. A layer that looks back (LSTM, causal attention) keeps
+        what it needs; one that looks ahead raises BacklitError.
+        """
+        return {}
+
+    def step(self, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
+        """One time step in evaluation, x (B, 1, ...): y (B, 1, ...) and the new memory; how sequences are generated.
+
+        Step by step over a sequence gives what `forward` gives on the whole of it.
+        """
+        return self.forward(params, state, x, ctx)[0], memory
 
 
 @dataclass(frozen=True)

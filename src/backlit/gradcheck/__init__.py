@@ -39,6 +39,7 @@ def check_gradients(
     params: Tree = None,
     state: Tree = None,
     weight: Array | None = None,
+    mask: Tree = None,
     difference: Literal["central", "forward"] = "central",
     step: float | None = None,
     tolerance: float = 1e-6,
@@ -49,11 +50,11 @@ def check_gradients(
 ) -> GradientCheck:
     """Compare every gradient that `net` and `loss` write out with differences of the loss, in float64.
 
-    x (B, ...), a few rows are enough; target as the loss wants it. Without `params` the net's own start is taken, moved
-    by a little noise, so that zero biases hide nothing. A net that draws (dropout) gets the same key at every pass. Of
-    a leaf with more than 200 entries a seeded sample of 200 is checked (`samples` sets another number). `step` is h,
-    relative to an entry larger than 1. An integer x has no gradient and is left out. `engine="xla"` is for nets with
-    an Autodiff layer.
+    x (B, ...), or a tree of such arrays; a few rows are enough; target as the loss wants it; `mask` is Context.mask.
+    Without `params` the net's own start is taken, moved by a little noise, so that zero biases hide nothing. A net that
+    draws (dropout) gets the same key at every pass. Of a leaf with more than 200 entries a seeded sample of 200 is
+    checked (`samples` sets another number). `step` is h, relative to an entry larger than 1. An integer x has no gradient
+    and is left out. `engine="xla"` is for nets with an Autodiff layer.
     Errors: ShapeError when backward leaves out a gradient or gives it another shape; BacklitError when a layer casts to
     a fixed precision, or fails; NonFiniteError when the loss is not finite there.
 
@@ -75,19 +76,19 @@ def check_gradients(
         def send(t: Tree) -> Tree:
             return tree.map(home.asarray, t)
 
-        ctx = Context(train=train, root=send(random.key(seed)))
+        ctx = Context(train=train, root=send(random.key(seed)), mask=send(double(mask)))
         fixed, goal, share = send(state), send(target), send(weight)
         with Explained():
             value, grads, _, trace = gradient(net, loss, send(params), fixed, send(x), goal, ctx, share)
         judge_precision(trace.cache, net)
         if not math.isfinite(float(value)):
             raise NonFiniteError(f"the loss is {float(value)} at the point to check; scale x or give other params")
-        y, dy = np.array(trace.cache.here, order="C"), np.array(trace.deltas.here)
-        inputs, inner = floating(named("x", x)), tree.flatten(params)
+        y, dy = tree.map(lambda a: np.array(a, order="C"), trace.cache.here), tree.map(np.array, trace.deltas.here)
+        inputs, inner, outputs = floating(named("x", x)), tree.flatten(params), named("y", y)
         analytic = {
             **matched(inputs, {path: g for path, g in named("x", trace.dx).items() if path in inputs}),
             **_in_order(net, matched(inner, tree.flatten(grads))),
-            **matched({"y": y}, {"y": dy}),
+            **matched(outputs, named("y", dy)),
         }
         of_net = home.compile(lambda p, x: loss(net.forward(p, fixed, x, ctx)[0], goal, share)[0])
         of_loss = home.compile(lambda y: loss(y, goal, share)[0])
@@ -99,12 +100,12 @@ def check_gradients(
         def through_loss() -> float:
             return float(of_loss(send(y)))
 
-        size = max(abs(float(value)), float(np.sum(np.abs(y * dy))))
+        size = max(abs(float(value)), sum(float(np.sum(np.abs(outputs[p] * analytic[p]))) for p in outputs))
         probe = Probe(float(value), step or STEPS[difference], difference == "central", tolerance, size)
-        places = {**inputs, **inner, "y": y}
+        places = {**inputs, **inner, **outputs}
         leaves = []
         for path, wanted in analytic.items():
-            read = through_loss if path == "y" else through_net
+            read = through_loss if path in outputs else through_net
             leaves.append(check_leaf(path, places[path], wanted, probe, read, rng, samples or SAMPLE))
     return GradientCheck(tuple(leaves), float(value), difference, tolerance)
 

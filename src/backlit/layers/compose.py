@@ -38,6 +38,9 @@ class Composite(Layer):
     def children(self) -> tuple[tuple[str, Layer], ...]:
         return self.layers
 
+    def memory(self, params: Tree, rows: int, length: int) -> Tree:
+        return {name: layer.memory(params[name], rows, length) for name, layer in self.layers}
+
     def __getitem__(self, name: str) -> Layer:
         """The layer called `name`."""
         found = dict(self.layers)
@@ -137,6 +140,14 @@ def backward_in_order(layers: Named, params: Tree, cache: Tree, dy: Array) -> tu
     return dy, grads, deltas
 
 
+def step_in_order(layers: Named, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
+    """As `forward_in_order`, for one time step."""
+    after = {}
+    for name, layer in layers:
+        x, after[name] = layer.step(params[name], state[name], memory[name], x, ctx.at(name))
+    return x, after
+
+
 @dataclass(frozen=True, init=False)
 class Chain(Composite):
     """y = f_n(... f_2(f_1(x))): layers one after another. Shapes: those of the first input and the last output.
@@ -155,6 +166,9 @@ class Chain(Composite):
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
         return backward_in_order(self.layers, params, cache, dy)
+
+    def step(self, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
+        return step_in_order(self.layers, params, state, memory, x, ctx)
 
 
 @dataclass(frozen=True, init=False)
@@ -180,6 +194,10 @@ class Residual(Composite):
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
         dx, grads, deltas = backward_in_order(self.layers, params, cache, dy)
         return dy + dx, grads, deltas
+
+    def step(self, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
+        y, memory = step_in_order(self.layers, params, state, memory, x, ctx)
+        return x + y, memory
 
 
 @dataclass(frozen=True, init=False)
@@ -222,10 +240,19 @@ class Branch(Composite):
         for name, layer in self.layers:
             y, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
             cache[name] = Seen(y, inside)
-        outputs = [cache[name].here for name, _ in self.layers]
+        return self._joined([cache[name].here for name, _ in self.layers]), after, cache
+
+    def step(self, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
+        outputs, after = [], {}
+        for name, layer in self.layers:
+            y, after[name] = layer.step(params[name], state[name], memory[name], x, ctx.at(name))
+            outputs.append(y)
+        return self._joined(outputs), after
+
+    def _joined(self, outputs: list[Array]) -> Array:
         if self.join == "concatenate":
-            return x.__array_namespace__().concat(outputs, axis=-1), after, cache
-        return sum(outputs[1:], outputs[0]), after, cache
+            return outputs[0].__array_namespace__().concat(outputs, axis=-1)
+        return sum(outputs[1:], outputs[0])
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
         grads, deltas, dxs, start = {}, {}, [], 0

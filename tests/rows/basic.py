@@ -1,0 +1,42 @@
+"""Rows of dense layers, activations, dropout, reshaping and composition."""
+
+import backlit as bl
+from rows.base import I, LayerRow, O
+
+LAYERS = [
+    LayerRow(bl.Dense(O)),
+    LayerRow(bl.Dense(O), shape=(4, I), note="sequence", steps=True),
+    LayerRow(bl.Dense(O, b=None)),
+    LayerRow(bl.Dense(O, W="Xavier", b={"type": "Constant", "value": 0.5})),
+    LayerRow(bl.Sigmoid()),
+    LayerRow(bl.Tanh()),
+    LayerRow(bl.HardTanh()),
+    LayerRow(bl.SoftSign()),
+    LayerRow(bl.ReLU()),
+    LayerRow(bl.LeakyReLU()),
+    LayerRow(bl.LeakyReLU(0.2), shape=(4, I)),
+    LayerRow(bl.ELU()),
+    LayerRow(bl.ELU(0.7)),
+    LayerRow(bl.GELU()),
+    LayerRow(bl.GELU("tanh")),
+    LayerRow(bl.SiLU()),
+    LayerRow(bl.Softplus()),
+    LayerRow(bl.Softmax()),
+    LayerRow(bl.Softmax(), shape=(4, I), note="sequence"),
+    LayerRow(bl.Dropout(0.4), train=True),
+    LayerRow(bl.Dropout(0.4)),
+    LayerRow(bl.Dropout(0.4, form="classic"), train=True),
+    LayerRow(bl.Dropout(0.4, form="classic")),
+    LayerRow(bl.Dropout(0.0), train=True),
+    LayerRow(bl.Flatten(), shape=(4, 2, 3)),
+    LayerRow(bl.Reshape((2, -1)), shape=(4, 3)),
+    LayerRow(bl.Reshape((3, 4)), shape=(12,)),
+    LayerRow(bl.Chain()),
+    LayerRow(bl.Chain(bl.Dense(4), bl.Tanh(), out=bl.Dense(O)), note="named"),
+    LayerRow(bl.Chain(bl.Flatten(), bl.Chain(bl.Dense(4), bl.SiLU()), bl.Dropout(0.3), bl.Dense(O)), (2, I), True),
+    LayerRow(bl.Residual(bl.Dense(4), bl.Tanh(), bl.Dense(I))),
+    LayerRow(bl.Residual(bl.Residual(bl.Tanh()), bl.Dropout(0.3)), train=True),
+    LayerRow(bl.Branch(bl.Dense(O), bl.Chain(bl.Dense(4), bl.Tanh(), bl.Dense(O)))),
+    LayerRow(bl.Branch(bl.Dense(O), bl.Residual(bl.Softplus()), join="concatenate"), shape=(2, I), steps=True),
+    LayerRow(bl.Branch(bl.Dropout(0.3), bl.Dropout(0.3), join="concatenate"), train=True),
+]  # fmt: skip
