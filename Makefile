@@ -10,7 +10,7 @@ demo: $(VENV)/.backlit-run
 	$(BIN)/backlit train digits
 
 test: $(VENV)/.backlit-dev
-	$(BIN)/python -m pytest -n $$(nproc 2>/dev/null || echo 2)
+	$(BIN)/python -m pytest -n $$(nproc 2>/dev/null || echo 2) --dist loadgroup
 
 lint: $(VENV)/.backlit-dev
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import json
 import multiprocessing as mp
 import os
 import platform
+import resource
 import statistics
 import sys
 import time
@@ -39,6 +40,10 @@ class Worker:
         """The loss after all steps so far."""
         return float(self._ask("loss"))
 
+    def memory(self) -> float:
+        """The most memory that the process has held so far, MB."""
+        return float(self._ask("memory"))
+
     def end(self) -> None:
         """Let the process go."""
         if self.process.is_alive():
@@ -64,6 +69,8 @@ def _serve(pipe: Any, make: Callable[..., Any], args: tuple[Any, ...]) -> None:
                 answer = f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"
         elif what == "loss":
             answer = side.loss()
+        elif what == "memory":
+            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         else:
             begin = time.perf_counter()
             side.advance(what)
@@ -94,6 +101,7 @@ def race(
             "min": min(rates),
             "max": max(rates),
             "rates": rates,
+            "memory": worker.memory(),
             "loss": worker.loss(),
         }
     for worker in workers:
@@ -103,16 +111,21 @@ def race(
 
 def table(title: str, found: dict[str, Any], ours: str = "backlit") -> str:
     """Ratio first: how many times as fast ours is, round by round in the median."""
-    lines = [title, f"{'side':<28}{'ours / side':>12}{'steps/s':>10}{'min':>9}{'max':>9}{'final loss':>12}"]
+    lines = [title, f"{'side':<28}{'ours / side':>12}{'steps/s':>10}{'min':>9}{'max':>9}{'MB':>7}{'final loss':>12}"]
     for name, row in found.items():
         if "error" in row:
             lines.append(f"{name:<28}  not run: {row['error']}")
             continue
         ratio = paired(found[ours]["rates"], row["rates"])
         lines.append(
-            f"{name:<28}{ratio:>12.2f}{row['median']:>10.0f}{row['min']:>9.0f}{row['max']:>9.0f}{row['loss']:>12.5f}"
+            f"{name:<28}{ratio:>12.2f}{_rate(row['median']):>10}{_rate(row['min']):>9}{_rate(row['max']):>9}"
+            f"{row['memory']:>7.0f}{row['loss']:>12.5f}"
         )
     return "\n".join(lines)
+
+
+def _rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def paired(ours: list[float], theirs: list[float]) -> float:

@@ -106,6 +106,10 @@ LOSSES = [
     LossRow(bl.SoftmaxCrossEntropy(smoothing=0.1), smooth(B, O), integers(O, B)),
     LossRow(bl.SoftmaxCrossEntropy(class_weight=(1.0, 2.0, 0.5)), smooth(B, O), integers(O, B)),
     LossRow(bl.SoftmaxCrossEntropy(smoothing=0.2, class_weight=(1.0, 2.0, 0.5)), smooth(B, O), distributions(B, O)),
+    LossRow(bl.SoftmaxCrossEntropy(), smooth(B, 4, 2, O), integers(O, B, 4, 2), rows=B * 8, note="image"),
+    LossRow(bl.losses.NegativeLogLikelihood(), smooth(B, O), integers(O, B), note="integers"),
+    LossRow(bl.losses.NegativeLogLikelihood((1.0, 2.0, 0.5)), smooth(B, O), distributions(B, O)),
+    LossRow(bl.losses.NegativeLogLikelihood(), smooth(B, 4, 2, O), integers(O, B, 4, 2), rows=B * 8, note="image"),
     LossRow(bl.losses.AbsoluteError(), smooth(B, O), shifted(smooth(B, O), 0.1)),
     LossRow(bl.losses.Huber(), smooth(B, O), shifted(smooth(B, O), 0.1)),
     LossRow(bl.losses.Huber(delta=0.3), smooth(B), shifted(smooth(B, 1), 0.1), note="one column"),
@@ -133,6 +137,12 @@ def saved_weights(folder: Path) -> start.Initializer:
     return start.FromFile(str(folder / "W.npy"))
 
 
+def word_vectors(folder: Path) -> start.Initializer:
+    """Two words from a file that this row writes, and one that it lacks."""
+    (folder / "vectors.txt").write_text("a 1 2\nb 3 4\n", encoding="utf-8")
+    return bl.WordVectors(str(folder / "vectors.txt"), ("b", "c", "a"))
+
+
 INITIALIZERS = [
     InitializerRow(lambda _: start.Zeros(), std=0.0, id="Zeros"),
     InitializerRow(lambda _: start.Constant(0.5), mean=0.5, std=0.0, id="Constant"),
@@ -147,6 +157,7 @@ INITIALIZERS = [
     InitializerRow(lambda _: start.Orthogonal(2.0), std=2 / 40**0.5, id="Orthogonal"),
     InitializerRow(lambda _: start.Orthogonal(), shape=(30, 40), std=1 / 40**0.5, id="Orthogonal-wide"),
     InitializerRow(saved_weights, mean=0.25, std=0.0, id="FromFile"),
+    InitializerRow(word_vectors, shape=(3, 2), mean=None, id="WordVectors"),
 ]  # fmt: skip
 
 _mask = {"dense": {"W": True, "b": False}}
@@ -171,6 +182,24 @@ SCHEDULES = [
     ScheduleRow(
         optim.WarmUp(optim.Cosine(0.3, steps=8), warm_up=4),
         lambda t: min(1.0, (t + 1) / 4) * float(optax.cosine_decay_schedule(0.3, 8)(t)),
+    ),
+    ScheduleRow(optim.Linear(0.3, end=0.1, steps=8), lambda t: float(optax.linear_schedule(0.3, 0.1, 8)(t))),
+    ScheduleRow(
+        optim.Polynomial(0.3, end=0.1, power=0.9, steps=8),
+        lambda t: float(optax.polynomial_schedule(0.3, 0.1, 0.9, 8)(t)),
+    ),
+    ScheduleRow(optim.Exponential(0.3, 0.5, every=3), lambda t: float(optax.exponential_decay(0.3, 3, 0.5)(t))),
+    ScheduleRow(
+        optim.Step(0.3, factor=0.2, steps=8),
+        lambda t: float(optax.piecewise_constant_schedule(0.3, {4: 0.2, 6: 0.2})(t)),
+    ),
+    ScheduleRow(
+        optim.Step(0.3, at=(0.4,), steps=8), lambda t: float(optax.piecewise_constant_schedule(0.3, {3: 0.1})(t))
+    ),
+    ScheduleRow(optim.OneCycle(0.3, steps=10), lambda t: float(optax.cosine_onecycle_schedule(10, 0.3)(t))),
+    ScheduleRow(
+        optim.OneCycle(0.3, rise=0.45, divide=5.0, final_divide=50.0, steps=8),
+        lambda t: float(optax.cosine_onecycle_schedule(8, 0.3, 0.45, 5.0, 50.0)(t)),
     ),
 ]
 

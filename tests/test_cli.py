@@ -238,6 +238,13 @@ def test_predict_writes_probabilities_as_csv_and_json(command, stored, here):
     assert sorted(p.name for p in here.iterdir()) == ["a.csv", "p.csv"]
 
 
+def test_evaluate_of_a_regression(command, here):
+    assert command("train", "diabetes", "--out", "run", *QUICK)[0] == 0
+    code, out, err = command("evaluate", "run", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["metrics"] == pytest.approx(json.loads((here / "run" / "result.json").read_text())["test"])
+
+
 def test_evaluate_on_files_maps_the_classes(command, stored, here):
     x, kinds = irises(here / "a.csv", order=(2, 0, 3, 1))
     np.savez(here / "names.npz", x=x, y=kinds)

@@ -1,7 +1,8 @@
 """The contract of every layer, loss and initialiser, over the rows of cases.py. Nothing here is skipped."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import array_api_strict as strict
 import cases
@@ -15,15 +16,22 @@ from rows.base import each
 import backlit as bl
 from backlit import engine, optim
 from backlit.engine import random, tree
-from backlit.errors import BacklitError
+from backlit.errors import BacklitError, join
 from backlit.gradcheck import check_gradients
 from backlit.initializers import Initializer
 from backlit.protocol import Context, Layer, Loss, gradient
 from backlit.settings import build, known, plain
 
 xla = engine.get("xla")
-layers = pytest.mark.parametrize("row", cases.LAYERS)
-all_layers = pytest.mark.parametrize("row", cases.LAYERS + cases.XLA_LAYERS)
+ROWS = {row.id: row for row in cases.LAYERS + cases.XLA_LAYERS}
+
+
+def of_layers(rows: list[cases.LayerRow]) -> Any:
+    """A test for every row; those of one row run in one process."""
+    return pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.xdist_group(row.id)) for row in rows])
+
+
+layers, all_layers = of_layers(cases.LAYERS), of_layers(cases.LAYERS + cases.XLA_LAYERS)
 losses = pytest.mark.parametrize("row", cases.LOSSES)
 weights = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -61,8 +69,8 @@ def as_arrays(values: Any, dtype: Any, asarray: Any = np.asarray) -> Any:
 
 
 def context(row: cases.LayerRow, asarray: Any = np.asarray) -> Context:
-    mask = row.masked()
-    return Context(row.train, asarray(random.key(3)), None if mask is None else asarray(mask.astype(np.float32)))
+    mask = tree.map(lambda m: asarray(m.astype(np.float32)), row.masked())
+    return Context(row.train, asarray(random.key(3)), mask)
 
 
 def close(a: Any, b: Any, tolerance: float) -> None:
@@ -70,18 +78,55 @@ def close(a: Any, b: Any, tolerance: float) -> None:
     left, right = tree.flatten(a), tree.flatten(b)
     assert left.keys() == right.keys()
     for path, wanted in right.items():
-        one, other = np.asarray(left[path]), np.asarray(wanted)
+        one, other = (np.asarray(a, dtype=np.float64) for a in (left[path], wanted))
         assert one.shape == other.shape, path
         scale = max(1.0, np.max(np.abs(other), initial=0.0))
         assert np.max(np.abs(one - other), initial=0.0) <= tolerance * scale, path
 
 
-def differentiable(t: Any) -> Any:
-    """The floating leaves by path: a layer may do as it likes with the gradient of integers."""
-    return {path: leaf for path, leaf in tree.flatten(t).items() if np.asarray(leaf).dtype.kind == "f"}
+def differentiable(t: Any, like: Any = None) -> Any:
+    """The leaves by path where those of `like` (t itself) are floating: of integers a layer may do as it likes."""
+    kept = {path for path, a in tree.flatten(t if like is None else like).items() if np.asarray(a).dtype.kind == "f"}
+    return {path: leaf for path, leaf in tree.flatten(t).items() if path in kept}
 
 
-# Layers
+def kinds(t: Any) -> dict[str, Any]:
+    """The dtype of every leaf."""
+    return {path: np.asarray(leaf).dtype for path, leaf in tree.flatten(t).items()}
+
+
+class Compiled(NamedTuple):
+    """What one compiled program found, what jax.vjp found, and how often the program was traced for two calls."""
+
+    ours: Any
+    oracle: Any
+    traces: int
+
+
+@cache
+def compiled(name: str, dtype: Any) -> Compiled:
+    """The passes of a row under XLA: compiled once for all the tests of the row, which therefore share a worker."""
+    row, traces = ROWS[name], []
+
+    def by_hand(params: Any, state: Any, x: Any, dy: Any, key: Any) -> Any:
+        traces.append(1)
+        return gradient(row.layer, Along(), params, state, x, dy, replace(context(row, jnp.asarray), root=key))
+
+    def oracle(params: Any, flat: Any, state: Any, x: Any, dy: Any) -> Any:
+        def forward(params: Any, flat: Any) -> Any:
+            given = tree.map_with_path(lambda path, leaf: flat.get(path, leaf), x)
+            return row.layer.forward(params, state, given, context(row, jnp.asarray))[0]
+
+        return jax.vjp(forward, params, flat)[1](dy)
+
+    with jax.enable_x64(dtype is np.float64):
+        params, state, x, dy = (as_arrays(t, dtype, jnp.asarray) for t in start(row, dtype))
+        program = jax.jit(by_hand)
+        ours = program(params, state, x, dy, jnp.asarray(random.key(3)))
+        moved = tree.map(lambda w, g: w - 0.1 * g, params, ours[1])
+        program(moved, ours[2], x, dy, jnp.asarray(random.key(1)))
+        found = jax.jit(oracle)(params, differentiable(x), state, x, dy)
+        return Compiled(tree.map(np.asarray, ours), tree.map(np.asarray, found), len(traces))
 
 
 @all_layers
@@ -93,47 +138,28 @@ def test_layer_gradients_agree_with_differences(row):
     )
     assert check.passed, str(check)
     assert sum(leaf.kinks for leaf in check.leaves) == 0, str(check)
-    assert set(check_paths(params, x)) == {leaf.path for leaf in check.leaves}
+    assert set(check_paths(params, x, dy)) == {leaf.path for leaf in check.leaves}
 
 
-def check_paths(params: Any, x: Any) -> list[str]:
-    inputs = [f"x.{p}" if p else "x" for p in differentiable(x)]
-    return [*inputs, *tree.flatten(params), "y"]
+def check_paths(params: Any, x: Any, y: Any) -> list[str]:
+    return [*(join("x", p) for p in differentiable(x)), *tree.flatten(params), *(join("y", p) for p in tree.flatten(y))]
 
 
 @all_layers
 @dtypes
 def test_layer_backward_agrees_with_jax_vjp(row, dtype):
-    with jax.enable_x64(dtype is np.float64):
-        params, state, x, dy = (as_arrays(t, dtype, jnp.asarray) for t in start(row, dtype))
-        ctx = context(row, jnp.asarray)
-        flat = differentiable(x)
-
-        def forward(params, flat):
-            given = tree.map_with_path(lambda path, leaf: flat.get(path, leaf), x)
-            return row.layer.forward(params, state, given, ctx)[0]
-
-        def by_hand(params, x, dy):
-            _, _, cache = row.layer.forward(params, state, x, ctx)
-            return row.layer.backward(params, cache, dy)
-
-        grads, dx = jax.jit(lambda params, flat, dy: jax.vjp(forward, params, flat)[1](dy))(params, flat, dy)
-        ours_dx, ours, _ = jax.jit(by_hand)(params, x, dy)
-        tolerance = 1e-5 if dtype is np.float32 else 1e-12
-        close(ours, grads, tolerance)
-        close({path: tree.flatten(ours_dx)[path] for path in flat}, dx, tolerance)
+    _, grads, _, trace = compiled(row.id, dtype).ours
+    oracle, oracle_dx = compiled(row.id, dtype).oracle
+    tolerance = 1e-5 if dtype is np.float32 else 1e-12
+    close(grads, oracle, tolerance)
+    close({path: tree.flatten(trace.dx)[path] for path in oracle_dx}, oracle_dx, tolerance)
 
 
 @layers
 @dtypes
 def test_layer_gives_the_same_on_both_engines(row, dtype):
-    with jax.enable_x64(dtype is np.float64):
-        loss = Along()
-        params, state, x, dy = start(row, dtype)
-        here = gradient(row.layer, loss, params, state, x, dy, context(row))
-        sent = (as_arrays(t, dtype, jnp.asarray) for t in (params, state, x, dy))
-        there = jax.jit(lambda *args: gradient(row.layer, loss, *args, context(row, jnp.asarray)))(*sent)
-        close(there, here, 1e-5 if dtype is np.float32 else 1e-12)
+    here = gradient(row.layer, Along(), *start(row, dtype), context(row))
+    close(compiled(row.id, dtype).ours, here, 1e-5 if dtype is np.float32 else 1e-12)
 
 
 @layers
@@ -167,39 +193,19 @@ def test_layer_claims_its_real_shape(row):
 @all_layers
 @dtypes
 def test_layer_keeps_the_dtype(row, dtype):
-    homes = [xla] if row in cases.XLA_LAYERS else [engine.get("numpy"), xla]
-
-    def both(params, state, x, dy, key):
-        y, after, cache = row.layer.forward(params, state, x, replace(context(row), root=key))
-        return y, after, row.layer.backward(params, cache, dy)
-
-    with jax.enable_x64(dtype is np.float64):
-        for home in homes:
-            params, state, x, dy = (as_arrays(t, dtype, home.asarray) for t in start(row, dtype))
-            y, after, (dx, grads, _) = home.compile(both)(params, state, x, dy, home.asarray(random.key(3)))
-            assert {path: a.dtype for path, a in tree.flatten(after).items()} == {
-                path: a.dtype for path, a in tree.flatten(state).items()
-            }
-            found = {f"y.{p}": a.dtype for p, a in tree.flatten(y).items()}
-            found |= {f"x.{p}": tree.flatten(dx)[p].dtype for p in differentiable(x)}
-            found |= {path: leaf.dtype for path, leaf in tree.flatten(grads).items()}
-            assert found == dict.fromkeys(found, np.dtype(dtype))
+    found = [compiled(row.id, dtype).ours]
+    if row not in cases.XLA_LAYERS:
+        found.append(gradient(row.layer, Along(), *start(row, dtype), context(row)))
+    _, state, x, _ = start(row, dtype)
+    for _, grads, after, trace in found:
+        assert kinds(after) == kinds(state)
+        floats = {**kinds({"y": trace.cache.here, "grads": grads}), **kinds(differentiable(trace.dx, x))}
+        assert floats == dict.fromkeys(floats, np.dtype(dtype))
 
 
 @all_layers
 def test_layer_is_compiled_once(row):
-    traces = []
-
-    def step(params, state, x, dy, key):
-        traces.append(1)
-        return gradient(row.layer, Along(), params, state, x, dy, replace(context(row), root=key))
-
-    compiled = jax.jit(step)
-    params, state, x, dy = (as_arrays(t, np.float32, jnp.asarray) for t in start(row))
-    _, grads, state, _ = compiled(params, state, x, dy, jnp.asarray(random.key(0)))
-    params = tree.map(lambda w, g: w - 0.1 * g, params, grads)
-    compiled(params, state, x, dy, jnp.asarray(random.key(1)))
-    assert len(traces) == 1
+    assert compiled(row.id, np.float32).traces == 1
 
 
 @layers
@@ -233,9 +239,11 @@ def test_layer_draws_anew_with_a_new_key_only(row):
 def test_layer_step_by_step_gives_what_the_whole_sequence_gives(row, home):
     params, state, x, _ = (as_arrays(t, np.float32, home.asarray) for t in start(row))
     whole = row.layer.forward(params, state, x, Context())[0]
-    memory, found = row.layer.memory(params, cases.B, row.shape[0]), []
-    for t in range(row.shape[0]):
-        y, memory = row.layer.step(params, state, memory, x[:, t : t + 1], Context())
+    length = tree.leaves(x)[0].shape[1]
+    memory, found = row.layer.memory(params, cases.B, length), []
+    for t in range(length):
+        now = tree.map(lambda a: a[:, t : t + 1], x)  # noqa: B023
+        y, memory = row.layer.step(params, state, memory, now, Context())
         found.append(np.asarray(y))
     close(np.concatenate(found, axis=1), np.asarray(whole), 1e-5)
 

@@ -9,6 +9,7 @@ import pytest
 from backlit.data import (
     Center,
     Dataset,
+    Log,
     MinMax,
     Preprocessor,
     Scale,
@@ -33,6 +34,7 @@ EVERY = [
     MinMax(axis="all"),
     Scale(),
     Scale(0.5),
+    Log(1.0),
 ]
 SHAPE = (6, 4, 3, 2)
 

@@ -55,7 +55,11 @@ def test_with_names_labels_are_indices_or_the_names():
         ([0.5, 1.0], {"task": "classification"}, r"row 0 .*got 0.5; for numbers to predict write task='regression'"),
         (["1", "two"], {"task": "regression"}, r"y: row 1 \(from 0\): expected a number, got .*'two'"),
         ([[1, 2], [3]], {}, r"rows of different lengths"),
-        (np.zeros((2, 2, 2)), {"names": ("a", "b")}, r"one label a row, \(N,\), got the shape \(2, 2, 2\)"),
+        (
+            np.zeros((2, 2, 2)) + 0.5,
+            {"names": ("a", "b")},
+            r"row 0, column \(0, 0\) .*expected an integer label, got 0.5",
+        ),
         (3, {}, r"one label a row"),
     ],
 )

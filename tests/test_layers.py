@@ -8,7 +8,7 @@ import scipy.stats
 
 import backlit as bl
 from backlit.engine import random
-from backlit.errors import BacklitError
+from backlit.errors import BacklitError, ShapeError
 from backlit.protocol import Context
 
 Z = np.linspace(-4, 4, 33)
@@ -27,6 +27,16 @@ ORACLES = [
     (bl.SiLU(), jax.nn.silu),
     (bl.Softplus(), lambda z: np.logaddexp(z, 0.0)),
     (bl.Softmax(), lambda z: scipy.special.softmax(z, axis=-1)),
+    (bl.SELU(), jax.nn.selu),
+    (bl.CELU(0.7), lambda z: jax.nn.celu(z, 0.7)),
+    (bl.HardSigmoid(), jax.nn.hard_sigmoid),
+    (bl.HardSwish(), jax.nn.hard_swish),
+    (bl.Mish(), jax.nn.mish),
+    (bl.LogSigmoid(), scipy.special.log_expit),
+    (bl.ThresholdedReLU(), lambda z: np.where(z > 1, z, 0.0)),
+    (bl.Shrink(), lambda z: np.sign(z) * np.maximum(np.abs(z) - 0.5, 0.0)),
+    (bl.Shrink(form="hard"), lambda z: np.where(np.abs(z) > 0.5, z, 0.0)),
+    (bl.LogSoftmax(), lambda z: scipy.special.log_softmax(z, axis=-1)),
 ]
 named = [type(layer).__name__ + getattr(layer, "form", "") for layer, _ in ORACLES]
 
@@ -52,9 +62,60 @@ def test_activation_overflows_for_no_number(layer):
 
 def test_slopes_at_the_kinks_are_as_the_docstrings_say():
     at = np.array([-1.0, 0.0, 1.0])
-    for layer, slopes in [(bl.ReLU(), [0, 0, 1]), (bl.HardTanh(), [0, 1, 0]), (bl.LeakyReLU(0.2), [0.2, 0.2, 1])]:
+    found = [
+        (bl.ReLU(), [0, 0, 1]),
+        (bl.HardTanh(), [0, 1, 0]),
+        (bl.LeakyReLU(0.2), [0.2, 0.2, 1]),
+        (bl.HardSigmoid(0.5, 0.5), [0, 0.5, 0]),
+        (bl.ThresholdedReLU(), [0, 0, 0]),
+        (bl.Shrink(1.0), [0, 0, 0]),
+    ]
+    for layer, slopes in found:
         _, _, cache = run(layer, at)
         assert layer.backward({}, cache, np.ones(3))[0].tolist() == slopes
+
+
+def test_prelu_has_a_slope_for_each_channel_or_one():
+    x = np.array([[[-1.0, -2.0], [3.0, -4.0]]])
+    y, _, cache = bl.PReLU().forward({"slope": np.array([0.5, 0.1])}, {}, x, Context())
+    np.testing.assert_allclose(y, [[[-0.5, -0.2], [3.0, -0.4]]])
+    np.testing.assert_allclose(bl.PReLU().backward({"slope": np.ones(2)}, cache, np.ones_like(x))[1]["slope"], [-1, -6])
+    layer = bl.PReLU(per="layer")
+    _, params, _ = layer.init(random.key(0), (2, 2))
+    np.testing.assert_array_equal(params["slope"], [0.25])
+    np.testing.assert_allclose(layer.backward(params, cache, np.ones_like(x))[1]["slope"], [-7])
+
+
+def test_glu_gates_the_first_half_by_the_second():
+    x = np.random.default_rng(0).normal(size=(3, 8))
+    u, v = np.split(x, 2, axis=-1)
+    np.testing.assert_allclose(run(bl.GLU(), x)[0], u * scipy.special.expit(v))
+    np.testing.assert_allclose(run(bl.GLU("SiLU"), x)[0], u * v * scipy.special.expit(v))
+
+
+def test_maxout_takes_the_first_of_equal_pieces():
+    x = np.array([[1.0, 1.0, 0.0, 2.0]])
+    y, _, cache = run(bl.Maxout(2), x)
+    assert y.tolist() == [[1.0, 2.0]]
+    assert bl.Maxout(2).backward({}, cache, np.array([[5.0, 7.0]]))[0].tolist() == [[5.0, 0.0, 0.0, 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "text"),
+    [
+        (
+            bl.GLU(),
+            (3,),
+            r"GLU expected rows with an even number of channels, a half for the gate, got the shape \(3,\)",
+        ),
+        (bl.GLU([bl.Tanh()]), (4,), "GLU expected a gate that works number by number, got Chain"),
+        (bl.Maxout(2), (4, 3), "Maxout expected rows whose channels divide into groups of 2"),
+        (bl.PReLU(), (), r"PReLU expected rows with a channel axis, got scalars; use Reshape\(\(1,\)\) first"),
+    ],
+)
+def test_activation_says_what_rows_it_expected(layer, shape, text):
+    with pytest.raises(ShapeError, match=text):
+        layer.init(random.key(0), shape)
 
 
 def test_softmax_is_a_distribution_over_the_last_axis():

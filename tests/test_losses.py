@@ -401,7 +401,8 @@ def test_every_loss_says_what_its_outputs_mean():
         "regression": [SquaredError, AbsoluteError, Huber],
         "binary": [BinaryCrossEntropy, BinaryHinge],
         "multilabel": [MultiLabelCrossEntropy],
-        "classification": [SoftmaxCrossEntropy, KL, MultiClassHinge, MaxMargin],
+        "classification": [SoftmaxCrossEntropy, KL, MultiClassHinge],
+        "ranking": [MaxMargin],
     }
     assert {loss: loss.task for kind in tasks.values() for loss in kind} == {
         loss: task for task, kind in tasks.items() for loss in kind

@@ -190,7 +190,7 @@ def test_interval_holds_the_share_and_shrinks_with_rows():
         (lambda: measure("classification", SCORES, LABELS, 0 * WEIGHT), DataError, "at least one row"),
         (lambda: measure("regression", np.zeros((0, 1)), np.zeros((0, 1))), DataError, "at least one row"),
         (lambda: probabilities("regression", SCORES), SettingError, "task with probabilities"),
-        (lambda: decide("ranking", SCORES), SettingError, "unknown task 'ranking'"),
+        (lambda: decide("sorting", SCORES), SettingError, "unknown task 'sorting'"),
         (lambda: confusion([0, 7], [0, 1], 3), DataError, "target labels from 0 to 2, got 0 to 7"),
         (lambda: confusion([0, 1], [0, -1], 3), DataError, "predicted labels from 0 to 2, got -1 to 0"),
     ],

@@ -194,7 +194,7 @@ def test_first_step_of_adam_is_the_learning_rate_whatever_the_gradient():
         np.testing.assert_allclose(updates["W"], [-0.1, 0.1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["b", "beta", "gamma"])
+@pytest.mark.parametrize("name", ["b", "beta", "gamma", "slope"])
 def test_decay_and_penalties_leave_biases_and_scales_alone(name):
     params = {"layer": {"W": np.ones(3), name: np.ones(3)}}
     grads = tree.map(np.zeros_like, params)
@@ -280,6 +280,23 @@ def test_an_open_schedule_is_filled_in_by_the_length_of_the_training():
     assert bl.SGD(lr=optim.Cosine(0.1, steps=7)).over(50) == bl.SGD(lr=optim.Cosine(0.1, steps=7))
     with pytest.raises(SettingError, match="warm_up: expected a warm-up shorter than the training of 5 steps, got 5"):
         rule.over(5)
+
+
+@pytest.mark.parametrize("name", ["Linear", "Polynomial", "Step", "OneCycle"])
+def test_every_schedule_with_an_end_takes_the_length_of_the_training(name):
+    made = getattr(optim, name)(0.1)
+    assert made.over(40) == getattr(optim, name)(0.1, steps=40)
+    assert made.over(40).over(7).steps == 40
+    with pytest.raises(SettingError, match="steps: expected a number of steps"):
+        made(3)
+
+
+def test_the_moments_of_a_step_rise():
+    for moments in ((0.5, 0.5), (0.75, 0.5), ()):
+        with pytest.raises(SettingError, match="at: expected rising shares of the training"):
+            optim.Step(0.1, at=moments)
+    with pytest.raises(SettingError, match=r"at\.1: expected a number less than 1, got 1.0"):
+        optim.Step(0.1, at=(0.5, 1.0))
 
 
 # Files

@@ -26,13 +26,13 @@ LEVELS = (
     {"backlit", "errors"},
     {"settings", "engine"},
     {"protocol", "labels"},
-    {"initializers", "layers", "losses", "optim", "data"},
+    {"initializers", "layers", "losses", "optim", "data", "word_vectors"},
     {"config", "training"},
-    {"evaluation", "gradcheck", "report", "plots", "see"},
+    {"evaluation", "generation", "gradcheck", "report", "plots", "see"},
     {"api", "estimators", "overrides"},
     {"commandline", "cli", "__main__"},
 )
-USED_EVERYWHERE = {"backlit.evaluation.metrics"}
+USED_EVERYWHERE = {"backlit.evaluation.entities", "backlit.evaluation.metrics"}
 """Pure functions of NumPy arrays that sit on nothing but errors: training counts with them too."""
 
 UPWARDS_WHEN_CALLED = {

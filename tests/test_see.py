@@ -65,10 +65,10 @@ def test_only_one_layer_and_those_within_it(sight):
 
 def test_rows_are_the_first_of_the_first_epoch():
     ready = setup(experiment())
-    x, y, taken = batch(ready, 40)
+    first, taken = batch(ready, 40)
     np.testing.assert_array_equal(taken, ready.order(0, 1)[0].reshape(-1)[:40])
-    np.testing.assert_array_equal(y, ready.parts.train.y[taken])
-    assert abs(float(x.mean())) < 0.3  # standardised
+    np.testing.assert_array_equal(first.y, ready.parts.train.y[taken])
+    assert abs(float(first.x.mean())) < 0.3  # standardised
     with pytest.raises(SettingError, match=r"--rows: expected 1 to \d+, the rows of the training part, got 0"):
         batch(ready, 0)
 
@@ -78,6 +78,16 @@ def test_a_regression_sees_its_targets_standardised():
         Experiment("diabetes", [{"type": "Dense", "units": 1}], "SquaredError", target_preprocessing=("Standardize",))
     )
     assert np.abs(sight["dense_1 dL/dz"].values).max() < 5  # raw targets are 25..346
+
+
+def test_the_step_is_the_first_of_the_training():
+    """Its dropout too: one step of SGD moves the parameters by the gradient that is seen."""
+    e = experiment(optimizer=bl.SGD(lr=0.5), batch_size=127, epochs=1, engine="numpy", split={"validation": 0})
+    before, after = setup(e).params, bl.train(e).params
+    seen = see(e, rows=127)
+    for name in ("dense_1", "dense_2"):
+        moved = before[name]["W"] - after[name]["W"]
+        np.testing.assert_allclose(moved, 0.5 * seen[f"{name} dL/dW"].values, rtol=1e-3, atol=1e-7)
 
 
 def test_a_difference_is_seen_and_nan_in_both_is_none():

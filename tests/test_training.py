@@ -193,7 +193,8 @@ def test_the_fastest_layout_is_chosen_and_remembered(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("rows", "devices"), [(9, 1), (9, 6), (100, 16), (5000, 12)])
 def test_validation_blocks_divide_between_any_number_of_devices(rows, devices):
     part = bl.Dataset(np.arange(rows, dtype="f")[:, None], np.arange(rows, dtype="f"))
-    x, y, weight = blocks(part, devices)
+    x, y, weight, mask = blocks(part, devices)
+    assert mask is None
     assert x.shape[1] % devices == 0
     assert x.shape[1] <= 2048 + devices * 8
     counted = weight.reshape(-1) > 0

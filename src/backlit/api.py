@@ -51,7 +51,9 @@ def train(
     dataset: Dataset = source.load() if source else load_dataset(data)
     if loss is None:
         loss = SoftmaxCrossEntropy() if dataset.classes else SquaredError()
-    source = source or Arrays(dataset.x, dataset.y, dataset.classes, dataset.features)
+    source = source or Arrays(
+        dataset.x, dataset.y, dataset.classes, dataset.features, vocabulary=dataset.vocabulary, mask=dataset.mask
+    )
     chosen: Loss = build(Loss, loss)  # type: ignore[type-abstract]
     experiment = Experiment(data=source, net=net, loss=chosen, **settings)
     return fit(experiment, dataset, directory, resume, listener)

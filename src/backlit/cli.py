@@ -224,7 +224,8 @@ def show(config: Config, change: Set = None) -> None:
 
     experiment = places.experiment(config, change or [])
     ready = setup(experiment)
-    tables.print_costs(costs(experiment.net, ready.row), experiment.name or Path(config).stem)
+    kind = "int32" if ready.parts.train.vocabulary else "float32"
+    tables.print_costs(costs(experiment.net, ready.row, kind), experiment.name or Path(config).stem)
 
 
 @app.command()
@@ -262,10 +263,12 @@ def gradcheck(
 
     experiment = places.experiment(config, change or [])
     ready = setup(experiment)
-    x, y, _ = batch(ready, rows)
+    given, _ = batch(ready, rows)
     difference: Any = "forward" if forward else "central"
-    net, loss = experiment.net, experiment.loss
-    check = gradients.check_gradients(net, loss, x, y, difference=difference, seed=experiment.seed)
+    check = gradients.check_gradients(
+        experiment.net, experiment.loss, given.x, given.y, weight=given.weight, mask=given.ctx.mask,
+        difference=difference, seed=experiment.seed,
+    )  # fmt: skip
     print(check)
     return 0 if check.passed else 1
 

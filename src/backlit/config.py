@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import backlit.losses  # noqa: F401  (its names are known to files once it is loaded)
-from backlit.data import Preprocessor, Source, Split
+from backlit.data import Augmenter, Preprocessor, Source, Split
 from backlit.errors import BacklitError, SettingError, join, received, unknown
 from backlit.layers import Composite
 from backlit.optim import L1L2, Adam, ClipByNorm, Rule
@@ -44,6 +44,9 @@ class Experiment(Settings):
     net, loss       the network (a list of layers is a Chain) and what it minimises
     optimizer       the update rule; its numbers may be schedules
     preprocessing   fitted on the training part, applied to every row in order; `target_preprocessing` to the targets
+    augmentation    how training rows are changed at random, before the preprocessing, anew whenever they are seen
+    order           of the training rows in an epoch: "shuffled", "given" as they stand, or "streams": row b of a batch
+                    goes on where row b of the batch before it ended, for nets that remember from batch to batch
     penalty, clip   L1 and L2 in the loss; the largest norm of a gradient
     frozen          paths of parameters that stay as they start: "dense_1" or "dense_1.W"
     layout          "one" device with threaded products, one device a core ("cores"), or "auto": the faster, measured
@@ -63,6 +66,8 @@ class Experiment(Settings):
     split: Split = Split()
     preprocessing: tuple[Preprocessor, ...] = ()
     target_preprocessing: tuple[Preprocessor, ...] = ()
+    augmentation: tuple[Augmenter, ...] = ()
+    order: Literal["shuffled", "given", "streams"] = "shuffled"
     penalty: L1L2 = L1L2()
     clip: ClipByNorm | None = None
     frozen: tuple[str, ...] = ()

@@ -39,6 +39,14 @@ class DataError(BacklitError, ValueError):
     """Data that cannot be trained on: the file, row and column are named."""
 
 
+class TokenError(DataError):
+    """A token that is no row of an Embedding, which has `size` rows."""
+
+    def __init__(self, text: str, token: int, size: int) -> None:
+        self.token, self.size = token, size
+        super().__init__(text)
+
+
 class CheckpointError(BacklitError):
     """A checkpoint that is corrupt, foreign or does not fit this experiment."""
 

@@ -28,6 +28,11 @@ class Initializer(Settings):
     def draw(self, key: Array, shape: Shape) -> Array:
         """A parameter of `shape`; `key` (uint32[2]) decides every number."""
 
+    def draw_blocks(self, key: Array, shape: Shape, names: tuple[str, ...]) -> Array:
+        """One draw of `shape` for each name (the gates of a recurrent layer), side by side along the last axis."""
+        xp = key.__array_namespace__()
+        return xp.concat([self.draw(random.fold(key, name), shape) for name in names], axis=-1)
+
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
@@ -228,6 +233,10 @@ class FromFile(Initializer):
             raise DataError(f"{where}: expected finite numbers, got {array[index]} at {index}; use an older checkpoint")
         xp = key.__array_namespace__()
         return xp.asarray(array, dtype=xp.float32)
+
+    def draw_blocks(self, key: Array, shape: Shape, names: tuple[str, ...]) -> Array:
+        """A file holds all blocks."""
+        return self.draw(key, (*shape[:-1], shape[-1] * len(names)))
 
 
 def fans(shape: Shape) -> tuple[float, float]:

@@ -126,7 +126,7 @@ class Loss(Settings):
     abstract: ClassVar[bool] = True
     task: ClassVar[str] = "regression"
     """What the net's output y means: 'regression' (values), 'classification' (K scores a row, the largest wins),
-    'binary' (one logit a row), 'multilabel' (K logits a row)."""
+    'binary' (one logit a row), 'multilabel' (K logits a row), 'ranking' (1 + C scores a row, the first should win)."""
 
     @abstractmethod
     def __call__(self, y: Array, target: Array, weight: Array | None = None) -> tuple[Array, Array]:
@@ -161,12 +161,13 @@ def gradient(
 def signals(trace: Trace) -> dict[str, tuple[Array, Array]]:
     """`{path: (value, delta)}`: each layer's output y and the error signal dL/dy that reached it, for any nesting.
 
-    The tap on a network: a pure function of the trace, so it also runs inside a compiled step.
+    The tap on a network: a pure function of the trace, so it also runs inside a compiled step. Where y is a tree, its
+    parts stand under the layers that made them.
     """
     found: dict[str, tuple[Array, Array]] = {}
 
     def walk(path: str, cache: Seen, delta: Seen) -> None:
-        if path:
+        if path and not isinstance(cache.here, dict | tuple):
             found[path] = (cache.here, delta.here)
         if isinstance(cache.inside, dict):
             for name, child in cache.inside.items():

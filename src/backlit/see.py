@@ -3,7 +3,7 @@
     forward    x, then z (a layer with parameters), a (one without) or y (one that holds layers), in order
     backward   from the loss down: delta = dL/dz, dL/da or dL/dy of each layer, its gradients dL/dW, dL/db, then dL/dx
 
-The step is the first of the training: its rows, preprocessing, dropout and penalty.
+The step is the first of the training: its rows, augmentation, preprocessing, dropout and penalty.
 """
 
 import math
@@ -16,10 +16,11 @@ import numpy as np
 
 from backlit import engine as engines
 from backlit.config import Experiment
-from backlit.data import Dataset, apply_all
+from backlit.data import Dataset
 from backlit.engine import random, tree
 from backlit.errors import SettingError, join, unknown
 from backlit.protocol import Array, Context, Layer, Tree, gradient, signals
+from backlit.training.program import Batch, Feed, program
 from backlit.training.setup import Setup, setup
 
 
@@ -92,8 +93,8 @@ class Sight:
 def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -> Sight:
     """One training step of `experiment` from its start, on the first `rows` rows of its first batch, on both engines.
 
-    Preprocessing, dropout and penalty are those of the training. Errors: as for training; SettingError for fewer than
-    one row or more than the training part has.
+    Augmentation, preprocessing, dropout and penalty are those of the training. Errors: as for training; SettingError for
+    fewer than one row or more than the training part has.
 
     >>> import backlit as bl
     >>> from backlit.see import see
@@ -104,9 +105,8 @@ def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -
     ((4, 3), True)
     """
     ready = setup(experiment, dataset)
-    x, y, taken = batch(ready, rows)
-    key = random.fold(random.key(experiment.seed), "step")
-    step: list[Any] = [ready.params, ready.state, x, y, key]
+    first, taken = batch(ready, rows)
+    step: list[Any] = [ready.params, ready.state, first.x, first.y, first.weight, first.ctx.mask, first.ctx.root]
     xla = engines.get("xla")
     eager = _numbers(experiment, *step)
     compiled = xla.ready(xla.compile(partial(_numbers, experiment))(*xla.place(step)))
@@ -119,24 +119,28 @@ def see(experiment: Experiment, rows: int = 4, dataset: Dataset | None = None) -
     return Sight(quantities, kinds, tuple(map(int, taken)))
 
 
-def batch(ready: Setup, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x and y of the first `rows` rows that the first epoch meets, preprocessed, and their numbers."""
+def batch(ready: Setup, rows: int) -> tuple[Batch, np.ndarray]:
+    """The first `rows` rows that the first epoch meets, as the first step trains on them, and their numbers."""
     train = ready.parts.train
     if not 1 <= rows <= len(train):
         raise SettingError([("--rows", f"expected 1 to {len(train)}, the rows of the training part, got {rows}")])
-    experiment, taken = ready.experiment, ready.order(0, 1)[0].reshape(-1)[:rows]
-    x = np.asarray(apply_all(experiment.preprocessing, ready.prepared, train.x[taken]))
-    y = train.y[taken]
-    if experiment.target_preprocessing:
-        y = np.asarray(apply_all(experiment.target_preprocessing, ready.target_prepared, y))
-    return x, y, taken
+    indices, weight = ready.order(0, 1)
+    real = np.ones(indices.size, bool) if weight is None else weight.reshape(-1) > 0
+    taken = indices.reshape(-1)[real][:rows]
+    key = random.fold(random.key(ready.experiment.seed), "step")
+    zero = np.asarray(0, np.int32)
+    feed = Feed(train.x, train.y, None, ready.prepared, ready.target_prepared, indices, None, zero, key, train.mask)
+    first = program(ready.experiment, ready.params, ready.steps, ready.per_step).batch(zero, feed, taken, None)
+    return first, taken
 
 
-def _numbers(experiment: Experiment, params: Tree, state: Tree, x: Array, y: Array, key: Array) -> dict[str, Array]:
+def _numbers(
+    experiment: Experiment, params: Tree, state: Tree, x: Array, y: Array, weight: Array, mask: Array, key: Array
+) -> dict[str, Array]:
     """Every quantity of one step by 'path symbol'; runs on either engine."""
     net, penalty = experiment.net, experiment.penalty
-    ctx = Context(train=True, root=key)
-    value, grads, _, trace = gradient(net, experiment.loss, params, state, x, y, ctx)
+    ctx = Context(train=True, root=key, mask=mask, path=(0,))
+    value, grads, _, trace = gradient(net, experiment.loss, params, state, x, y, ctx, weight)
     if penalty.l1 or penalty.l2:
         extra, slopes = penalty(params)
         value, grads = value + extra, tree.map(lambda g, s: g + s, grads, slopes)

@@ -27,6 +27,7 @@ class Scheduled:
 
 
 Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]
 PositiveNumber = Annotated[float, Gt(0), Scheduled()]

@@ -114,9 +114,11 @@ def read_dataset(run: "Run", data: str | None) -> tuple["Dataset", str]:
 
 
 def _own(run: "Run") -> tuple["Dataset", str]:
-    experiment = run.experiment
-    parts = experiment.split.apply(experiment.data.load().checked(), experiment.seed)
-    if parts.train.fingerprint() != run.facts.get("fingerprint"):
+    from backlit.training.setup import setup
+
+    ready = setup(run.experiment)
+    parts = ready.parts
+    if ready.fingerprint != run.facts.get("fingerprint"):
         text = "expected the data this run was trained on, got other rows: its test part may have been trained on"
         raise DataError(f"{run.directory}: {text}; restore the data, or name other rows with --data")
     part, name = (parts.test, "test part") if len(parts.test) else (parts.validation, "validation part")

@@ -31,7 +31,7 @@ def epochs_indices(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """`epoch_indices` of several epochs from `first` on at once, (epochs, steps, B): quick even for short epochs."""
     if not 1 <= batch_size <= n:
-        raise DataError(f"batch_size: expected at most the {n} training rows and at least 1, got {batch_size}")
+        raise _too_large(n, batch_size)
     steps = -(-n // batch_size)
     order = (
         _orders(np.asarray(key), n, first, epochs) if shuffle else np.tile(np.arange(n, dtype=np.int32), (epochs, 1))
@@ -42,6 +42,30 @@ def epochs_indices(
     indices[:, :n] = order
     weight = np.tile((np.arange(steps * batch_size) < n).astype(np.float32), (epochs, 1))
     return indices.reshape(epochs, steps, batch_size), weight.reshape(epochs, steps, batch_size)
+
+
+def streams_indices(n: int, batch_size: int, epochs: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """As `epochs_indices`, for rows that follow each other: row b of batch i goes on where row b of batch i - 1 ended.
+
+    The rows are cut into `batch_size` streams of equal length S, read side by side: batch i is i, S + i, 2 S + i, ...
+    What a recurrent net remembers from one batch to the next then belongs to the text it reads. Streams that come out
+    short are filled up with row 0 at weight 0. Every epoch is the same.
+
+    >>> from backlit.data import streams_indices
+    >>> indices, weight = streams_indices(n=5, batch_size=2, epochs=1)
+    >>> indices[0].tolist(), weight[0].tolist()
+    ([[0, 3], [1, 4], [2, 0]], [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    """
+    if not 1 <= batch_size <= n:
+        raise _too_large(n, batch_size)
+    steps = -(-n // batch_size)
+    rows = np.arange(steps * batch_size, dtype=np.int32).reshape(batch_size, steps).T  # (steps, B)
+    indices = np.tile(np.where(rows < n, rows, 0).astype(np.int32), (epochs, 1, 1))
+    return indices, None if n == rows.size else np.tile((rows < n).astype(np.float32), (epochs, 1, 1))
+
+
+def _too_large(n: int, batch_size: int) -> DataError:
+    return DataError(f"batch_size: expected at most the {n} training rows and at least 1, got {batch_size}")
 
 
 def _orders(key: np.ndarray, n: int, first: int, epochs: int) -> np.ndarray:

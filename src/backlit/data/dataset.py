@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit.data.checks import finite, labels, masked, tokens
 from backlit.errors import DataError, received
 
 
@@ -15,13 +16,20 @@ from backlit.errors import DataError, received
 class Dataset:
     """x (N, ...) and y, row by row.
 
-    x         uint8 or float32; images are (N, height, width, channels)
-    y         (N,) int32 labels 0..K-1 of `classes`; float32 (N,) or (N, k) when there are no classes
-    classes   the K names of the labels; () for regression
-    features  the names of the columns of x, where they have names
-    test      a test part that the source itself defines (MNIST's 10 000 images), or None
+    x           uint8 or float32; images are (N, height, width, channels). With a vocabulary: integers, its places
+    y           (N,) int32 labels 0..K-1 of `classes`, or (N, T) where x is a sequence and each step has its own; numbers,
+                (N,) or (N, ...), when there are no classes
+    classes     the K names of the labels; () for regression
+    features    the names of the columns of x, where they have names
+    test        a test part that the source itself defines (MNIST's 10 000 images), or None
+    mask        (N, T): 1 for a real time step of x (N, T, ...), 0 for padding; None when all are real
+    vocabulary  what the integers of x stand for (words, characters), in their order; () when x holds numbers
+    validation  a validation part that the source itself defines, or None
+    ordered     rows follow each other in time: a split cuts them, it never draws them
+    overlap     in ordered rows, how many rows after a row may share a target with it: so many are left out at a cut
 
-    Errors: `checked` raises DataError for NaN or infinite numbers, labels outside 0..K-1, lengths that differ, no rows.
+    Errors: `checked` raises DataError for NaN or infinite numbers, labels outside 0..K-1, integers outside the
+    vocabulary, a mask with other numbers than 0 and 1 or without a real step in a row, lengths that differ, no rows.
 
     >>> import numpy as np
     >>> from backlit.data import Dataset
@@ -36,6 +44,11 @@ class Dataset:
     features: tuple[str, ...] = ()
     test: "Dataset | None" = None
     name: str = ""
+    mask: np.ndarray | None = None
+    vocabulary: tuple[str, ...] = ()
+    validation: "Dataset | None" = None
+    ordered: bool = False
+    overlap: int = 0
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -46,10 +59,11 @@ class Dataset:
         return "classification" if self.classes else "regression"
 
     def take(self, indices: Any) -> "Dataset":
-        """These rows, in this order (or those where a mask is true); names stay, a fixed test part does not."""
+        """These rows, in this order (or those where a mask is true); names stay, the source's own parts do not."""
         rows = np.asarray(indices)
         rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.intp)
-        return replace(self, x=self.x[rows], y=self.y[rows], test=None)
+        mask = None if self.mask is None else self.mask[rows]
+        return replace(self, x=self.x[rows], y=self.y[rows], mask=mask, test=None, validation=None)
 
     def checked(self) -> "Dataset":
         """Itself when it can be trained on, else DataError with the row and column."""
@@ -64,13 +78,21 @@ class Dataset:
         if self.features and len(self.features) != math.prod(self.x.shape[1:]):
             found = f"{len(self.features)} names for rows of {math.prod(self.x.shape[1:])}"
             raise DataError(f"{where}features: expected one name a column, got {found}")
+        if self.vocabulary:
+            tokens(self.x, len(self.vocabulary), f"{where}x")
         finite(self.x, f"{where}x", self.features)
+        if self.mask is not None:
+            masked(self.mask, self.x.shape, f"{where}mask")
         if self.classes:
+            if self.y.ndim > 1 and self.x.ndim == 2 and not self.vocabulary and self.y.shape != self.x.shape:
+                hint = "for rows of tokens say the vocabulary"
+                raise DataError(f"{where}y: expected one label a row, (N,), got the shape {self.y.shape}; {hint}")
             labels(self.y, len(self.classes), f"{where}y")
         else:
             finite(self.y, f"{where}y")
-        if self.test is not None:
-            self._check_test(self.test, where)
+        for part, kind in ((self.validation, "validation"), (self.test, "test")):
+            if part is not None:
+                self._check_part(part, kind, where)
         return self
 
     def fingerprint(self) -> str:
@@ -80,57 +102,25 @@ class Dataset:
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr((self.classes, self.features)).encode())
-        for array in (self.x, self.y):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        if self.test is not None:
-            digest.update(self.test.fingerprint().encode())
+        if self.vocabulary:
+            digest.update(repr(self.vocabulary).encode())
+        for array in (self.x, self.y, self.mask):
+            if array is not None:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        for part in (self.test, self.validation):
+            if part is not None:
+                digest.update(part.fingerprint().encode())
         return digest.hexdigest()
 
-    def _check_test(self, test: "Dataset", where: str) -> None:
-        replace(test, name=f"{self.name or 'data'} (test part)").checked()
-        if test.x.shape[1:] != self.x.shape[1:] or test.y.shape[1:] != self.y.shape[1:]:
-            found = f"training x {self.x.shape}, y {self.y.shape} and test x {test.x.shape}, y {test.y.shape}"
-            raise DataError(f"{where}expected test rows shaped like the training rows, got {found}")
-        if test.classes != self.classes:
-            found = f"{received(self.classes)} and {received(test.classes)}"
-            raise DataError(f"{where}expected the same classes in training and test part, got {found}")
-
-
-def finite(array: np.ndarray, where: str, names: tuple[str, ...] = ()) -> None:
-    """DataError for the first NaN or infinite number, with its row and column."""
-    if array.dtype.kind != "f":
-        return
-    # One pass without a mask: the sum is finite only when all terms are; a bad or a vast sum needs a closer look.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):
-            return
-    bad = ~np.isfinite(array)
-    if not bad.any():
-        return
-    row, *position = (int(i) for i in np.unravel_index(int(np.argmax(bad)), array.shape))
-    place = f"row {row}"
-    if len(position) == 1:
-        place += f", column {position[0]}" + (f" ({names[position[0]]!r})" if names else "")
-    elif position:
-        place += f", position {tuple(position)}"
-    value = float(array[(row, *position)])
-    count = "" if bad.sum() == 1 else f" ({int(bad.sum())} such numbers in all)"
-    raise DataError(
-        f"{where}: {place} (from 0): expected a finite number, got {value}{count}; fill it in or leave the row out"
-    )
-
-
-def labels(y: np.ndarray, classes: int, where: str) -> None:
-    """DataError for the first label that is not an integer 0..K-1, with its row."""
-    if y.ndim != 1:
-        raise DataError(f"{where}: expected one label a row, (N,), got the shape {y.shape}")
-    if y.dtype.kind not in "iu":
-        bad = np.flatnonzero(np.asarray(y != np.floor(y))) if y.dtype.kind == "f" else np.arange(1)
-        row = int(bad[0]) if len(bad) else 0
-        text = f"expected integer labels 0..{classes - 1}, got {received(y[row].item())}; write y.astype('int32')"
-        raise DataError(f"{where}: row {row} (from 0): {text}")
-    if y.min() < 0 or y.max() >= classes:
-        row = int(np.argmax((y < 0) | (y >= classes)))
-        text = f"expected a label 0..{classes - 1} ({classes} classes), got {int(y[row])}"
-        raise DataError(f"{where}: row {row} (from 0): {text}")
+    def _check_part(self, part: "Dataset", kind: str, where: str) -> None:
+        replace(part, name=f"{self.name or 'data'} ({kind} part)").checked()
+        if part.x.shape[1:] != self.x.shape[1:] or part.y.shape[1:] != self.y.shape[1:]:
+            found = f"training x {self.x.shape}, y {self.y.shape} and {kind} x {part.x.shape}, y {part.y.shape}"
+            raise DataError(f"{where}expected {kind} rows shaped like the training rows, got {found}")
+        if part.classes != self.classes:
+            found = f"{received(self.classes)} and {received(part.classes)}"
+            raise DataError(f"{where}expected the same classes in training and {kind} part, got {found}")
+        if part.vocabulary != self.vocabulary or (part.mask is None) != (self.mask is None):
+            text = f"expected a vocabulary and a mask in the {kind} part where the training part has them"
+            raise DataError(f"{where}{text}, and the same vocabulary")

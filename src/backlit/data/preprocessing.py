@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Gt
 
 from backlit.data.statistics import Axis, Chunks, extremes, moments, varying
-from backlit.errors import SettingError, ShapeError
+from backlit.errors import DataError, SettingError, ShapeError
 from backlit.protocol import Array
 from backlit.settings import Settings
 
@@ -168,6 +168,35 @@ class Scale(Preprocessor):
         return x / self.factor
 
 
+@dataclass(frozen=True)
+class Log(Preprocessor):
+    """ln(x + offset): growth by a factor becomes growth by a sum; invert exp(x) - offset.
+
+    Errors: DataError when a training row holds a number at or below -offset, which has no logarithm.
+
+    >>> import numpy as np
+    >>> from backlit.data import Log
+    >>> Log(offset=1.0).apply({}, np.array([[0.0]], "f")).tolist()
+    [[0.0]]
+    """
+
+    offset: float = 0.0
+
+    def measure(self, chunks: Chunks) -> State:
+        least = min(float(chunk.min()) for chunk in chunks)
+        if least <= -self.offset:
+            text = f"expected numbers above {-self.offset:g}, got {least:g}; write an offset above {-least:g}"
+            raise DataError(f"Log: {text}")
+        return {}
+
+    def apply(self, state: State, x: Array) -> Array:
+        x = floating(x)
+        return x.__array_namespace__().log(x + self.offset)
+
+    def invert(self, state: State, x: Array) -> Array:
+        return x.__array_namespace__().exp(x) - self.offset
+
+
 def fit_all(preprocessors: Sequence[Preprocessor], x: Any, weight: np.ndarray | None = None) -> tuple[State, ...]:
     """The state of each, fitted on the training rows as those before it leave them; memory stays bounded.
 
@@ -186,8 +215,9 @@ def fit_all(preprocessors: Sequence[Preprocessor], x: Any, weight: np.ndarray | 
 
 
 def apply_all(preprocessors: Sequence[Preprocessor], states: Sequence[State], x: Array) -> Array:
-    """Rows as the network sees them: always floating, also when there is no preprocessing."""
-    x = floating(x)
+    """Rows as the network sees them: floating, also when there is no preprocessing; but tokens (int32) stay."""
+    xp = x.__array_namespace__()
+    x = x if x.dtype == xp.int32 and not preprocessors else floating(x)
     for preprocessor, state in zip(preprocessors, states, strict=True):
         x = preprocessor.apply(state, x)
     return x

@@ -9,7 +9,7 @@ import numpy as np
 from backlit.data.dataset import Dataset
 from backlit.data.targets import rows, targets
 from backlit.errors import BacklitError, SettingError, received
-from backlit.settings import Settings, build
+from backlit.settings import Count, Settings, build
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class Source(Settings):
 class Arrays(Source):
     """Arrays or lists at hand, in Python only: an experiment that is written to a file names a file of data instead.
 
-    x (N, ...): uint8 stays, all else becomes float32. y: text, truth values and integers are labels, floats are numbers
-    to predict. With `classes`, labels are 0..K-1 or the names.
-    Errors: DataError for NaN, infinite numbers, text in x, labels outside 0..K-1, lengths that differ.
+    x (N, ...): uint8 stays, all else becomes float32; but with a `vocabulary` (its words, or how many there are) x holds
+    places in it, which a layer such as Embedding takes. y: text, truth values and integers are labels, floats are
+    numbers to predict. With `classes`, labels are 0..K-1 or the names, one a row or, (N, T), one a time step.
+    `mask` (N, T): 1 for a real time step of x (N, T, ...), 0 for what fills a row up.
+    Errors: DataError for NaN, infinite numbers, text in x, labels outside 0..K-1, tokens outside the vocabulary, lengths
+    that differ.
 
     >>> from backlit.data import Arrays
     >>> data = Arrays([[0, 1], [2, 3], [4, 5]], ["cat", "dog", "cat"]).load()
@@ -42,10 +45,15 @@ class Arrays(Source):
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     name: str = "arrays"
+    vocabulary: tuple[str, ...] | Count = ()
+    mask: Any = None
 
     def load(self) -> Dataset:
         y, classes = targets(self.y, names=self.classes)
-        return Dataset(rows(self.x), y, classes, self.features, name=self.name).checked()
+        words = names_of(self.vocabulary) if isinstance(self.vocabulary, int) else self.vocabulary
+        x = np.asarray(self.x) if words else rows(self.x)
+        mask = None if self.mask is None else np.asarray(self.mask)
+        return Dataset(x, y, classes, self.features, None, self.name, mask, words).checked()
 
     def to_plain(self) -> dict[str, Any]:
         text = "arrays in memory cannot be written to a file: save them with numpy.savez('data.npz', x=x, y=y)"

@@ -28,8 +28,11 @@ class Split(Settings):
                class keeps at least one row for training
     shuffle    draw the rows from the seed; without, training comes first, then validation, then test (time series)
 
-    A source with a fixed test part keeps it: `test` is then not used, and `validation` is a fraction of the rest.
-    Errors: DataError when a part comes out empty, or the training part has one class only or lacks one.
+    A source with a fixed test part keeps it: `test` is then not used, and `validation` is a fraction of the rest. One
+    with a fixed validation part keeps that too, unless `validation` is 0. Rows that follow each other in time
+    (`Dataset.ordered`) are never drawn nor stratified, and no target stands in two parts (`Dataset.overlap`).
+    Errors: DataError when a part comes out empty, or the training part has one class only or lacks one (of sequences
+    with a label a step, only the first).
 
     >>> from backlit.data import Iris, Split
     >>> parts = Split(validation=0.2, test=0.2).apply(Iris().load(), seed=0)
@@ -50,23 +53,30 @@ class Split(Settings):
     def apply(self, dataset: Dataset, seed: int) -> Parts:
         """The three parts, a pure function of the rows' number, the labels and the seed."""
         n = len(dataset)
-        fraction = 0.0 if dataset.test is not None else self.test
-        sizes = tuple(_size(name, f, n) for name, f in (("validation", self.validation), ("test", fraction)))
+        validation = 0.0 if dataset.validation is not None else self.validation
+        test = 0.0 if dataset.test is not None else self.test
+        sizes = tuple(_size(name, f, n) for name, f in (("validation", validation), ("test", test)))
         if sum(sizes) >= n:
             parts = 1 + (sizes[0] > 0) + (sizes[1] > 0)
             raise DataError(f"split: expected at least one row for each of the {parts} parts, got {n} rows in all")
         order = np.arange(n)
-        if self.shuffle:
+        if self.shuffle and not dataset.ordered:
             order = random.permutation(random.fold(random.key(seed), "split"), n)
         part = self._assign(dataset, order, *sizes)
-        train, validation, test = (dataset.take(order[part == i]) for i in range(3))
-        _trainable(train)
-        return Parts(train, validation, dataset.test if dataset.test is not None else test)
+        rows = [order[part == i] for i in range(3)]
+        if dataset.overlap:
+            rows = _apart(rows, dataset.overlap)
+        found = Parts(*map(dataset.take, rows))
+        _trainable(found.train)
+        if dataset.validation is not None and self.validation > 0:
+            found = found._replace(validation=dataset.validation)
+        return found if dataset.test is None else found._replace(test=dataset.test)
 
     def _assign(self, dataset: Dataset, order: np.ndarray, validation: int, test: int) -> np.ndarray:
         """0, 1 or 2 for each row of `order`."""
-        groups = dataset.y[order] if self.stratify and dataset.classes else np.zeros(len(order), dtype=np.int32)
-        counts = np.bincount(groups, minlength=len(dataset.classes) if self.stratify else 1)
+        stratify = self.stratify and dataset.y.ndim == 1 and not dataset.ordered
+        groups = dataset.y[order] if stratify and dataset.classes else np.zeros(len(order), dtype=np.int32)
+        counts = np.bincount(groups, minlength=len(dataset.classes) if stratify else 1)
         in_test = apportion(test, counts)
         in_validation = apportion(validation, counts - in_test)
         first = np.argsort(groups, kind="stable")  # rows of one class side by side, in the order drawn
@@ -105,15 +115,27 @@ def _size(name: str, fraction: float, n: int) -> int:
     return size
 
 
+def _apart(rows: list[np.ndarray], overlap: int) -> list[np.ndarray]:
+    """The rows of each part without those at its end that share a target with the part that follows."""
+    kept = [part[: len(part) - overlap] if any(map(len, rows[i + 1 :])) else part for i, part in enumerate(rows)]
+    if any(len(part) and not len(left) for part, left in zip(rows, kept, strict=True)):
+        found = " and ".join(str(len(part)) for part in rows)
+        text = f"expected more than {overlap} rows in a part, as many are left out where it ends, got {found}"
+        raise DataError(f"split: {text}; use larger fractions or more rows")
+    return kept
+
+
 def _trainable(train: Dataset) -> None:
     if not train.classes:
         return
-    counts = np.bincount(train.y, minlength=len(train.classes))
+    sequences = train.y.ndim > 1
+    y = train.y[train.mask > 0] if sequences and train.mask is not None else train.y.reshape(-1)
+    counts = np.bincount(y, minlength=len(train.classes))
     if (counts > 0).sum() < 2:
         name = train.classes[int(np.argmax(counts))]
         text = f"expected rows of at least two classes, got {len(train)} rows of {name!r} only"
         raise DataError(f"split: training part: {text}; shuffle or stratify the split, or add rows of other classes")
-    if (counts == 0).any():
+    if (counts == 0).any() and not sequences:
         name = train.classes[int(np.argmin(counts))]
         text = f"expected rows of all {len(counts)} classes, got none of {name!r}"
         raise DataError(f"split: training part: {text}; stratify the split, add rows or leave the class out")

@@ -55,8 +55,8 @@ class Csv(Source):
         path = files.find(self.path)
         table = read_table(path, self.separator, self.header)
         names = [str(name) for name in table.columns]
-        target = _position("target", self.target, names, path)
-        unused = {_position("drop", column, names, path) for column in self.drop}
+        target = place_of("target", self.target, names, path)
+        unused = {place_of("drop", column, names, path) for column in self.drop}
         if target in unused:
             raise SettingError([("drop", f"expected columns other than the target {names[target]!r}, got it too")])
         used = [i for i in range(len(names)) if i != target and i not in unused]
@@ -108,7 +108,8 @@ class Npz(Source):
     """Arrays `x`, `y` of an .npz archive, or `x.npy`, `y.npy` of a directory; `test_x`, `test_y`: a fixed test part.
 
     x (N, ...): uint8 stays, all else becomes float32. y: integers, truth values and text are labels, floats are numbers
-    to predict; `task` decides otherwise. Arrays of text called `classes` and `features`, where present, hold the names.
+    to predict; `task` decides otherwise. Arrays of text called `classes` and `features`, where present, hold the names; with
+    `vocabulary`, x holds places in it; `mask` and `test_mask` (N, T) tell real time steps from padding.
     Nothing is ever unpickled. Errors: DataError for a missing file or array, one that cannot be read, or bad numbers.
 
     >>> import numpy as np, tempfile
@@ -136,8 +137,9 @@ class Npz(Source):
     def load(self) -> Dataset:
         path = files.find(self.path)
         pairs = [(self.x, self.y), (self.test_x, self.test_y)][: 2 if self.test_x else 1]
-        arrays = read_arrays(path, [name for pair in pairs for name in pair], ("classes", "features"))
-        classes, features = (tuple(map(str, arrays[n].ravel())) if n in arrays else () for n in ("classes", "features"))
+        texts, masks = ("classes", "features", "vocabulary"), ("mask", "test_mask")
+        arrays = read_arrays(path, [name for pair in pairs for name in pair], (*texts, *masks))
+        classes, features, words = (tuple(map(str, arrays[n].ravel())) if n in arrays else () for n in texts)
         targeted = [arrays[y] for _, y in pairs]
         if any(y.ndim == 0 or y.shape[1:] != targeted[0].shape[1:] for y in targeted):
             found = " and ".join(str(y.shape) for y in targeted)
@@ -146,9 +148,12 @@ class Npz(Source):
         y, classes = targets(np.concatenate(targeted), self.task, classes, f"{path}: {self.y}")
         cut = len(targeted[0])
         parts = [
-            Dataset(rows(arrays[name], f"{path}: {name}"), part, classes, features)
-            for (name, _), part in zip(pairs, (y[:cut], y[cut:]), strict=False)
-        ]
+            Dataset(
+                arrays[name] if words else rows(arrays[name], f"{path}: {name}"), part, classes, features,
+                mask=arrays.get(mask), vocabulary=words,
+            )
+            for (name, _), part, mask in zip(pairs, (y[:cut], y[cut:]), masks, strict=False)
+        ]  # fmt: skip
         return replace(parts[0], test=parts[1] if self.test_x else None, name=path.name).checked()
 
 
@@ -198,7 +203,8 @@ def read_arrays(path: Path, wanted: list[str], optional: tuple[str, ...] = ()) -
     return found
 
 
-def _position(setting: str, column: int | str, names: list[str], path: Path) -> int:
+def place_of(setting: str, column: int | str, names: list[str], path: Path) -> int:
+    """The place of a column given by name or position; DataError that names the nearest."""
     if isinstance(column, str):
         if column not in names:
             raise DataError(f"{path}: {setting}: no column {column!r}; {nearest(column, names)}")

@@ -4,7 +4,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from backlit.data.dataset import labels
+from backlit.data.checks import labels
 from backlit.errors import DataError, nearest, received
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -39,7 +39,8 @@ def numbers(array: np.ndarray, where: str) -> np.ndarray:
 def targets(y: Any, task: Task | None = None, names: tuple[str, ...] = (), where: str = "y") -> tuple[Any, Any]:
     """(y, classes). Text, truth values and integers are labels, floats are numbers to predict, unless `task` says so.
 
-    With `names`, labels are 0..K-1 or the names themselves. Without, the classes are the values that occur, in order.
+    With `names`, labels are 0..K-1 or the names themselves, one a row or, (N, T), one a time step. Without, the classes
+    are the values that occur, in order.
     Integer arrays (N, k) are k numbers a row: several labels at once, or one-hot.
 
     >>> from backlit.data.targets import targets
@@ -57,7 +58,7 @@ def targets(y: Any, task: Task | None = None, names: tuple[str, ...] = (), where
     if y.dtype.kind == "O" and all(isinstance(value, bool | np.bool_) for value in y.flat):
         y = y.astype(bool)
     if names and task != "regression":
-        return _named(_column(y, where), names, where), names
+        return _named(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, names, where), names
     if task == "regression" or (y.dtype.kind not in "biuUS" and task is None) or (y.ndim > 1 and y.shape[1] > 1):
         return numbers(y, where), ()
     y = _column(y, where)
@@ -71,11 +72,13 @@ def targets(y: Any, task: Task | None = None, names: tuple[str, ...] = (), where
 def _named(y: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:
     if y.dtype.kind in "US":
         table = {name: i for i, name in enumerate(names)}
-        for row, value in enumerate(y.astype(str).tolist()):
+        places = []
+        for row, value in enumerate(y.astype(str).ravel().tolist()):
             if value not in table:
                 hint = nearest(value, names)
-                raise DataError(f"{where}: row {row} (from 0): {value!r} is no class; {hint}")
-        return np.array([table[value] for value in y.astype(str).tolist()], dtype=np.int32)
+                raise DataError(f"{where}: row {row // max(1, y[0].size)} (from 0): {value!r} is no class; {hint}")
+            places.append(table[value])
+        return np.array(places, dtype=np.int32).reshape(y.shape)
     y = _integers(y, where) if y.dtype.kind not in "iu" else y
     if len(y):
         labels(y, len(names), where)
@@ -94,9 +97,8 @@ def _integers(y: np.ndarray, where: str) -> np.ndarray:
     values = y if y.dtype.kind in "biuf" else _from_objects(y, where)
     whole = np.isfinite(values) & (values == np.floor(values))
     if not whole.all():
-        row = int(np.argmin(whole))
         hint = "for numbers to predict write task='regression'"
-        raise DataError(f"{where}: row {row} (from 0): expected an integer label, got {values[row]:g}; {hint}")
+        raise DataError(f"{where}: {_place(~whole)}: expected an integer label, got {values[~whole].flat[0]:g}; {hint}")
     return values.astype(np.int64)
 
 

@@ -41,7 +41,7 @@ def configure(jax: Any) -> None:
     if not _backend_runs() and "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", cores())
     if jax.config.jax_compilation_cache_dir is None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla" / _machine(jax)))
+        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla" / machine(jax)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -57,8 +57,8 @@ def cache_directory() -> Path:
     return Path(os.environ.get("BACKLIT_CACHE") or Path(home) / "backlit")
 
 
-def _machine(jax: Any) -> str:
-    # A compiled program holds instructions of one CPU: the directory is keyed by CPU and jaxlib.
+def machine(jax: Any) -> str:
+    """The CPU and the version of JAX: a compiled program holds instructions of one CPU, as does a measurement."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         cpu = "".join(sorted({line for line in Path("/proc/cpuinfo").read_text().splitlines()

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 
 from backlit.engine import tree
+from backlit.engine.convolution_numpy import channel_sums as channel_sums
+from backlit.engine.convolution_numpy import convolve as convolve
+from backlit.engine.convolution_numpy import convolve_dW as convolve_dW
+from backlit.engine.convolution_numpy import convolve_dx as convolve_dx
+from backlit.engine.normalization_numpy import batch_norm as batch_norm
+from backlit.engine.normalization_numpy import batch_norm_backward as batch_norm_backward
+from backlit.engine.normalization_numpy import column_sum as column_sum
+from backlit.engine.normalization_numpy import row_mean as row_mean
 from backlit.errors import BacklitError
 
 name = "numpy"
@@ -23,14 +31,19 @@ def compile(fn: Callable[..., Any], donate: tuple[int, ...] = (), static: tuple[
     return fn
 
 
-def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
-    """carry, ys with (carry, y) = f(carry, x) for each x along the first axis of every leaf of `xs`."""
-    length = len(tree.leaves(xs)[0])
+def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """carry, ys with (carry, y) = f(carry, x) for each x along the first axis of every leaf of `xs`.
+
+    `reverse`: from the last x to the first; ys stand in the order of xs.
+    """
+    first = tree.leaves(xs)[0]
+    order = range(first.shape[0])
     ys = []
-    for i in range(length):
-        carry, y = f(carry, tree.map(itemgetter(i), xs))
+    for i in reversed(order) if reverse else order:
+        carry, y = f(carry, tree.map(itemgetter((i, ...)), xs))
         ys.append(y)
-    return carry, tree.map(lambda *leaves: np.stack(leaves), *ys)
+    xp = first.__array_namespace__()
+    return carry, tree.map(lambda *leaves: xp.stack(leaves), *(reversed(ys) if reverse else ys))
 
 
 def repeat(steps: Any, f: Callable[[Any, Any], Any], carry: Any, until: Callable[[Any], Any]) -> Any:
@@ -53,6 +66,14 @@ def erf(x: Any) -> Any:
 
     xp = x.__array_namespace__()
     return xp.asarray(np.asarray(erf(np.asarray(x)), dtype=np.asarray(x).dtype))
+
+
+def scatter_add(size: int, index: Any, values: Any) -> Any:
+    """(size, ...) of zeros, with each values[i] (n, ...) added to row index[i] (n,); rows named twice get both."""
+    xp, rows = values.__array_namespace__(), np.asarray(values)
+    out = np.zeros((size, *rows.shape[1:]), dtype=rows.dtype)
+    np.add.at(out, np.asarray(index), rows)
+    return xp.asarray(out)
 
 
 def prepare(fn: Callable[..., Any], *args: Any, products: str = "default") -> tuple[Callable[..., Any], float]:

@@ -17,6 +17,16 @@ devices.prepare(already_started="jax" in sys.modules)
 import jax  # noqa: E402  (flags are read when the backend starts)
 import jax.numpy as jnp  # noqa: E402
 
+from backlit.engine.convolution_xla import channel_sums as channel_sums  # noqa: E402
+from backlit.engine.normalization_xla import batch_norm as batch_norm  # noqa: E402
+from backlit.engine.normalization_xla import batch_norm_backward as batch_norm_backward  # noqa: E402
+from backlit.engine.normalization_xla import column_sum as column_sum  # noqa: E402
+from backlit.engine.normalization_xla import row_mean as row_mean  # noqa: E402
+from backlit.engine.onednn import convolve as convolve  # noqa: E402
+from backlit.engine.onednn import convolve_dW as convolve_dW  # noqa: E402
+from backlit.engine.onednn import convolve_dx as convolve_dx  # noqa: E402
+from backlit.engine.onednn import describe as _onednn  # noqa: E402
+
 name = "xla"
 devices.configure(jax)
 
@@ -31,9 +41,12 @@ def compile(fn: Callable[..., Any], donate: tuple[int, ...] = (), static: tuple[
     return jax.jit(fn, donate_argnums=donate, static_argnums=static)
 
 
-def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
-    """carry, ys with (carry, y) = f(carry, x) for each x along the first axis of every leaf of `xs`."""
-    return jax.lax.scan(f, carry, xs)
+def scan(f: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """carry, ys with (carry, y) = f(carry, x) for each x along the first axis of every leaf of `xs`.
+
+    `reverse`: from the last x to the first; ys stand in the order of xs.
+    """
+    return jax.lax.scan(f, carry, xs, reverse=reverse)
 
 
 def repeat(steps: Any, f: Callable[[Any, Any], Any], carry: Any, until: Callable[[Any], Any]) -> Any:
@@ -53,6 +66,11 @@ def branch(condition: Any, yes: Callable[[Any], Any], no: Callable[[Any], Any], 
 def erf(x: Any) -> Any:
     """Error function, elementwise, in the dtype of `x`."""
     return jax.lax.erf(x)
+
+
+def scatter_add(size: int, index: Any, values: Any) -> Any:
+    """(size, ...) of zeros, with each values[i] (n, ...) added to row index[i] (n,); rows named twice get both."""
+    return jnp.zeros((size, *values.shape[1:]), dtype=values.dtype).at[index].add(values)
 
 
 def prepare(fn: Callable[..., Any], *args: Any, products: str = "default") -> tuple[Callable[..., Any], float]:
@@ -109,6 +127,7 @@ def describe() -> dict[str, Any]:
         "jaxlib": version("jaxlib"),
         "devices": [str(d) for d in jax.devices()],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "onednn": _onednn(),
     }
 
 

@@ -6,8 +6,12 @@ A task says what an output means (`Loss.task`), y being what the net returns:
     binary           y (N,) or (N, 1) logits, above 0 is yes    target 0 / 1 (or -1 / +1) of the same size
     multilabel       y (N, K) logits, each label for itself     target (N, K) of 0 / 1
     regression       y (N,) or (N, ...) values                  target of the same size
+    ranking          y (N, 1 + C) scores, the first should win  target not looked at
+
+Where y has a time axis, (N, T, K), each step is a decision of its own; a weight (N, T) counts steps.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -17,8 +21,25 @@ from backlit.errors import DataError, ShapeError, unknown
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-HEADLINE = {"classification": "accuracy", "binary": "accuracy", "multilabel": "exact", "regression": "rmse"}
+HEADLINE = {
+    "classification": "accuracy",
+    "binary": "accuracy",
+    "multilabel": "exact",
+    "regression": "rmse",
+    "ranking": "accuracy",
+}
 """The one metric that names a run's quality; larger is better except for rmse."""
+
+
+def per_step(task: str, row: tuple[int, ...]) -> bool:
+    """Whether outputs of shape `row` hold several decisions, one for each time step.
+
+    >>> per_step("classification", (10,)), per_step("classification", (64, 10))
+    (False, True)
+    """
+    if task in ("regression", "ranking"):
+        return False
+    return math.prod(row) > 1 if task == "binary" else len(row) > 1
 
 
 def probabilities(task: str, output: Any) -> Array:
@@ -44,14 +65,15 @@ def probabilities(task: str, output: Any) -> Array:
 
 
 def decide(task: str, output: Any) -> Array:
-    """The net's answer: class numbers (...), 0 / 1 (N,) for binary and (N, K) for multilabel, values for regression.
+    """The net's answer: class numbers (...), 0 / 1 (N,) for binary and (N, K) for multilabel, values for regression,
+    the column of the largest score (N,) for ranking.
 
     >>> decide("classification", [[0.1, 2.0, 0.3]]).tolist(), decide("binary", [[-1.0], [3.0]]).tolist()
     ([1], [0, 1])
     """
     y = np.asarray(output)
     match task:
-        case "classification":
+        case "classification" | "ranking":
             return np.asarray(np.argmax(y, axis=-1))
         case "binary":
             return (y.reshape(-1) > 0).astype(np.int64)
@@ -66,7 +88,8 @@ def decide(task: str, output: Any) -> Array:
 def measure(task: str, output: Any, target: Any, weight: Any = None) -> dict[str, float]:
     """The metrics of a task over rows; `weight` (N,) counts rows (0 leaves one out, such as padding).
 
-    classification, binary   accuracy: share of rows decided right
+    classification, binary   accuracy: share of rows (or time steps) decided right
+    ranking                  accuracy: share of rows whose first score is the largest
     multilabel               exact: share of rows with all labels right; hamming: share of single labels that are wrong
     regression               rmse, mae: over all rows and outputs; r2: 1 - residual / total squares, mean over outputs
 
@@ -87,6 +110,8 @@ def measure(task: str, output: Any, target: Any, weight: Any = None) -> dict[str
 def labels(task: str, output: Any, target: Any) -> Array:
     """The true labels in the form that `decide` returns: class numbers (...), or 0 / 1."""
     y, t = np.asarray(output), np.asarray(target)
+    if task == "ranking":
+        return np.zeros(len(y), dtype=np.int64)
     if task == "classification":
         if t.ndim == y.ndim and t.shape == y.shape:
             return np.asarray(np.argmax(t, axis=-1))  # one-hot or soft labels
@@ -97,6 +122,20 @@ def labels(task: str, output: Any, target: Any) -> Array:
         return (t.reshape(-1) > 0.5).astype(np.int64)
     fit(t.shape == y.shape, "targets of the logits' shape", y.shape, t.shape)
     return (t > 0.5).astype(np.int64)
+
+
+def real_steps(task: str, output: Array, target: Array, mask: Array | None) -> tuple[Array, Array]:
+    """Outputs and targets of the real time steps, one below the other: (R, ...); as they are without a mask (N, T), and
+    where the steps of the targets are others than those of the mask, or a row is one decision.
+
+    >>> y, t = real_steps("classification", np.zeros((2, 3, 5)), np.ones((2, 3)), np.array([[1, 1, 0], [1, 0, 0]]))
+    >>> y.shape, t.shape
+    ((3, 5), (3,))
+    """
+    if mask is None or not per_step(task, output.shape[1:]) or mask.shape != target.shape[:2]:
+        return output, target
+    kept = mask > 0  # (N, T)
+    return output[kept], target[kept]
 
 
 def interval(share: float, rows: int, z: float = 1.96) -> tuple[float, float]:
@@ -129,7 +168,7 @@ def floating(value: Any) -> Array:
 def _accuracy(task: str) -> Callable[[Array, Array, Any], dict[str, float]]:
     def measured(y: Array, t: Array, weight: Any) -> dict[str, float]:
         right = decide(task, y) == labels(task, y, t)  # (...)
-        known = ~np.isnan(y).any(axis=-1) if task == "classification" else ~np.isnan(y).reshape(-1)
+        known = ~np.isnan(y).any(axis=-1) if task != "binary" else ~np.isnan(y).reshape(-1)
         return {"accuracy": _mean(right & known, _weights(right, weight))}
 
     return measured
@@ -163,6 +202,7 @@ _MEASURES = {
     "binary": _accuracy("binary"),
     "multilabel": _multilabel,
     "regression": _regression,
+    "ranking": _accuracy("ranking"),
 }
 
 

@@ -107,7 +107,7 @@ def check_gradients(
         for path, wanted in analytic.items():
             read = through_loss if path in outputs else through_net
             leaves.append(check_leaf(path, places[path], wanted, probe, read, rng, samples or SAMPLE))
-    return GradientCheck(tuple(leaves), float(value), difference, tolerance)
+    return GradientCheck(tuple(leaves), float(value), difference, tolerance, tuple(outputs))
 
 
 def moved(params: Tree, rng: np.random.Generator) -> Tree:

@@ -27,7 +27,7 @@ class Explained:
             if isinstance(local.get("self"), Layer) and method in ("forward", "backward"):
                 layer, step = type(local["self"]).__name__, method
                 given = "x" if method == "forward" else "dy"
-                shapes = f" for {given} of shape {tuple(np.shape(local.get(given)))}"
+                shapes = f" for {given} of shape {shape_of(local.get(given))}"
             frame = frame.tb_next
         text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
         if not layer:
@@ -36,6 +36,11 @@ class Explained:
         if step == "forward":
             hint = "check the shapes in its forward"
         raise ShapeError(f"{layer}.{step} failed{shapes} with {text}; {hint}", join("", ".".join(names))) from error
+
+
+def shape_of(values: Any) -> Any:
+    """The shape of an array, or a tree of shapes."""
+    return tree.map(lambda a: tuple(np.shape(a)), values)
 
 
 def matched(wanted: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

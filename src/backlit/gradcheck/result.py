@@ -44,12 +44,16 @@ class LeafCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """One `LeafCheck` per array, in the order of the forward pass, and last `y`: the gradient that the loss returns."""
+    """One `LeafCheck` per array, in the order of the forward pass, and last `y`: the gradient that the loss returns.
+
+    outputs  the paths of the latter: "y", or where y is a tree "y.source", "y.target"
+    """
 
     leaves: tuple[LeafCheck, ...]
     loss: float
     difference: str
     tolerance: float
+    outputs: tuple[str, ...] = ("y",)
 
     @property
     def passed(self) -> bool:
@@ -90,7 +94,7 @@ class GradientCheck:
         if self.passed:
             worst = max((leaf.error for leaf in self.leaves), default=0.0)
             return f"All {len(self.leaves)} gradients are right: largest relative error {worst:.1e}."
-        if "y" in self.failed:
+        if set(self.failed) & set(self.outputs):
             return "The loss returns a wrong dL/dy, so nothing before it can be right: mend the loss first."
         unchecked = [leaf.path for leaf in self.leaves if not leaf.passed and not leaf.checked]
         if len(unchecked) == len(self.failed):

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from backlit.engine import random
+from backlit.engine import random, tree
 from backlit.errors import SettingError, ShapeError, received, unknown
 from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
 from backlit.settings import build, lookup, plain
@@ -264,4 +264,4 @@ class Branch(Composite):
             dx, grads[name], inside = layer.backward(params[name], cache[name].inside, part)
             deltas[name] = Seen(part, inside)
             dxs.append(dx)
-        return sum(dxs[1:], dxs[0]), grads, deltas
+        return tree.map(lambda first, *rest: sum(rest, first), *dxs), grads, deltas

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backlit.losses.rows import Positive, Weights, columns, like, mean, one_logit
+from backlit.losses.rows import Weights, columns, like, mean, one_logit
 from backlit.protocol import Array, Loss
+from backlit.settings import Positive
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Losses on K scores of a row, of which the softmax makes a distribution: p_k = exp(y_k) / sum_j exp(y_j)."""
+"""Losses on a distribution over K classes a row. But for NegativeLogLikelihood they take scores, of which the softmax
+makes the distribution: p_k = exp(y_k) / sum_j exp(y_j)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -47,6 +48,42 @@ class SoftmaxCrossEntropy(Loss):
         # A class the target gives nothing adds nothing, even where its logit is -inf and 0 ln 0 would be NaN.
         rows = -xp.sum(q * xp.where(q > 0, log_p, xp.zeros_like(y)), axis=-1)  # (...)
         return mean(rows, p * xp.sum(q, axis=-1, keepdims=True) - q, weight, counts)
+
+
+@dataclass(frozen=True)
+class NegativeLogLikelihood(Loss):
+    """l = -sum_k w_k q_k y_k on log-probabilities y = ln p, such as LogSoftmax gives;   dl/dy_k = -w_k q_k. Also: NLL.
+
+    LogSoftmax and this loss together are SoftmaxCrossEntropy, which needs one layer less.
+    `class_weight`: w, as there; the mean then divides by the sum over rows of weight_i sum_k w_k q_k.
+
+    Shapes: y (..., K), the classes last, also for images; target integers 0..K-1 (...), or one-hot or soft labels
+    (..., K); weight (B,) or (...).
+    Errors: ShapeError when the target fits neither form; SettingError when class_weight has not K numbers.
+    Others: torch and ONNX have the classes in axis 1, and an ignore_index: here such a row has weight 0,
+    weight = (target != ignore_index).
+
+    >>> import numpy as np, backlit as bl
+    >>> value, dy = bl.losses.NegativeLogLikelihood()(np.log([[0.25, 0.75]]), np.array([1]))
+    >>> round(float(value), 4), dy.tolist()  # -ln 0.75
+    (0.2877, [[0.0, -1.0]])
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("NLL",)
+    task: ClassVar[str] = "classification"
+    class_weight: Weights | None = None
+
+    def __call__(self, y: Array, target: Array, weight: Array | None = None) -> tuple[Array, Array]:
+        xp = y.__array_namespace__()
+        q = distribution(target, y, "NegativeLogLikelihood")  # (..., K)
+        counts = counted(q, self.class_weight)  # (...)
+        w = columns(self.class_weight, y, "class_weight")
+        if w is not None:
+            q = w * q
+        # A class the target gives nothing adds nothing, even where its logarithm is -inf.
+        slopes = xp.where(q > 0, -q, xp.zeros_like(q))  # (..., K), without -0
+        rows = xp.sum(slopes * xp.where(q > 0, y, xp.zeros_like(y)), axis=-1)  # (...)
+        return mean(rows, slopes, weight, counts)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from backlit.errors import ShapeError
-from backlit.losses.rows import Positive, Weights, counted, distribution, like, mean, one_logit
+from backlit.losses.rows import Weights, counted, distribution, like, mean, one_logit
 from backlit.protocol import Array, Loss
+from backlit.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class MaxMargin(Loss):
     A row holds the true example and its corrupt ones side by side, x (B, 1 + C, ...); layers that work on the last axis
     then score all of them with the same parameters: Chain(Dense(8), Tanh(), Dense(1), Flatten()) gives y.
 
-    Shapes: y (B, 1 + C), column 0 the true score s; weight (B,). `target` is not looked at and may be None; as labels
-    they are all 0, the column that should win, and the accuracy is the share of rows in which s is the largest.
+    Shapes: y (B, 1 + C), column 0 the true score s; weight (B,). `target` is not looked at and may be None. The task is
+    'ranking': the accuracy is the share of rows in which s is the largest.
     Errors: ShapeError when y is not (B, 2) or wider.
     Source: Collobert, Weston 2008, https://doi.org/10.1145/1390156.1390177; docs/derivations/losses.md
     Others: torch's MarginRankingLoss(margin)(s, s_c, 1) is this for one corrupt example.
@@ -28,7 +29,7 @@ class MaxMargin(Loss):
     (0.25, [-0.5, 0.5], False)
     """
 
-    task: ClassVar[str] = "classification"
+    task: ClassVar[str] = "ranking"
     margin: Positive = 1.0
 
     def __call__(self, y: Array, target: Array, weight: Array | None = None) -> tuple[Array, Array]:

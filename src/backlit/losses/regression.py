@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backlit.losses.rows import Positive, like, mean
+from backlit.losses.rows import like, mean
 from backlit.protocol import Array, Loss
+from backlit.settings import Positive
 
 
 @dataclass(frozen=True)

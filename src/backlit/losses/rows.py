@@ -5,15 +5,11 @@ and hands both to `mean`.
 """
 
 import math
-from typing import Annotated
-
-from annotated_types import Gt
 
 from backlit.errors import SettingError, ShapeError
 from backlit.protocol import Array, Shape
 from backlit.settings import NonNegative
 
-Positive = Annotated[float, Gt(0)]
 Weights = tuple[NonNegative, ...]
 
 

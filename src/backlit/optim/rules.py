@@ -186,7 +186,7 @@ def adam_direction(rule: Adam | AdamW, grads: Tree, state: Moments, step: Array)
 
 def decays(path: str) -> bool:
     """Whether weight decay and penalties apply to this parameter: not to biases and normalisation scales."""
-    return path.rsplit(".", 1)[-1] not in ("b", "beta", "gamma")
+    return path.rsplit(".", 1)[-1] not in ("b", "beta", "gamma", "slope")
 
 
 def zeros_like(params: Tree) -> Tree:

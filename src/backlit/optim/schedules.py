@@ -123,6 +123,11 @@ def minimum(a: Array, b: float) -> Array:
     return min(a, b) if isinstance(a, int | float) else a.__array_namespace__().minimum(a, b + 0.0 * a)
 
 
+def maximum(a: Array, b: float) -> Array:
+    """max for a Python number or an array."""
+    return max(a, b) if isinstance(a, int | float) else a.__array_namespace__().maximum(a, b + 0.0 * a)
+
+
 def cos(a: Array) -> Array:
     """cos for a Python number or an array."""
     return math.cos(a) if isinstance(a, int | float) else a.__array_namespace__().cos(a)

@@ -60,7 +60,7 @@ def images(record: Record, places: list[int]) -> Array | None:
     pixels or not at all. The darkest value of all rows is black and the brightest white.
     """
     x = record.test.x if record.test else None
-    if x is None or x.ndim < 2 or not len(x) or x.dtype.kind not in "uifb":
+    if x is None or x.ndim < 2 or not len(x) or x.dtype.kind not in "uifb" or record.vocabulary:
         return None
     shape = record.shape or x.shape[1:]
     if len(shape) == 1 and shape[0] in _FLAT_SIDES and all(_PIXEL.fullmatch(name) for name in record.features):

@@ -1,6 +1,7 @@
 """The report page of a run: its parts in order, and the figures and tables that need the tested rows."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Told to the browser: this page loads nothing and runs nothing."""
+
+_MOST_CLASSES = 200
+"""Of more classes than this (the words of a language, the pixels of a picture) no single one is shown."""
 
 _CELLS = 8
 """A table of mistakes shows the features themselves when there are no more than this."""
@@ -40,7 +44,7 @@ class Page:
         if record.test is not None and record.task == "regression":
             parts.append(("values", "Predictions", self.values(record.test)))
             parts.append(("mistakes", "Largest errors", self.largest_errors(record.test)))
-        elif record.test is not None:
+        elif record.test is not None and record.task != "ranking":
             parts.append(("classes", "Classes", self.classes(record.test)))
             parts.append(("mistakes", "Worst mistakes", self.mistakes(record.test)))
         parts.append(("settings", "Settings", sections.settings(record)))
@@ -80,6 +84,8 @@ class Page:
 
         task = self.record.task
         count = 2 if task == "binary" else tested.output.shape[-1]
+        if count > _MOST_CLASSES:
+            return sections.nothing(f"{number(count)} classes are too many to show each.")
         names = self.record.classes(count)
         true, said = labels(task, tested.output, tested.target), decide(task, tested.scores)
         if task != "multilabel":
@@ -114,6 +120,8 @@ class Page:
         """The worst mistakes, as pictures where rows are images and as a table otherwise."""
         task = self.record.task
         count = 2 if task == "binary" else tested.output.shape[-1]
+        if task == "multilabel" and count > _MOST_CLASSES:
+            return sections.nothing("A row with so many answers is never quite right.")
         worst, wrong, of = mistakes.worst(task, tested, self.record.classes(count))
         if not worst:
             return sections.nothing("None: every test row was decided right.")
@@ -137,9 +145,8 @@ class Page:
         return tag("figure", tag("img", src=_data(png), alt=told), caption)
 
     def mistakes_table(self, worst: list[Mistake], tested: Tested) -> Html:
-        x, features = _cells(tested, self.record.features)
-        rows = [[one.row, one.true, one.predicted, percent(one.confidence), *(number(float(v)) for v in x[one.place])]
-                for one in worst]  # fmt: skip
+        cells, features = _cells(tested, self.record)
+        rows = [[one.row, one.true, one.predicted, percent(one.confidence), *cells(one.place)] for one in worst]
         return table("Worst mistakes", ["row", "true", "predicted", "sure", *features], rows)
 
     def values(self, tested: Tested) -> Html:
@@ -156,9 +163,9 @@ class Page:
         size = np.nan_to_num(np.abs(error), nan=np.inf)
         worst = np.argsort(-size.max(axis=1), kind="stable")[:12]
         k = size.argmax(axis=1)  # the worst output of each row
-        x, features = _cells(tested, self.record.features)
+        cells, features = _cells(tested, self.record)
         rows = [[str(tested.index[i]), number(float(t[i, k[i]])), number(float(y[i, k[i]])),
-                 number(float(error[i, k[i]])), *(number(float(v)) for v in x[i])] for i in worst]  # fmt: skip
+                 number(float(error[i, k[i]])), *cells(int(i))] for i in worst]  # fmt: skip
         return table("Largest errors", ["row", "true", "predicted", "error", *features], rows)
 
     def figures(self, made: "list[Picture]") -> Html:
@@ -179,13 +186,16 @@ class Page:
         return tag("figure", image, tag("figcaption", picture.caption) if picture.caption else Html(""))
 
 
-def _cells(tested: Tested, features: list[str]) -> tuple[Array, list[str]]:
-    """The features of each row and their names, when they are few numbers; otherwise no columns."""
+def _cells(tested: Tested, record: Record) -> tuple[Callable[[int], list[str]], list[str]]:
+    """The features of a row, in words, and their names, when they are few; otherwise no columns."""
     x = tested.x
     if x is None or x.dtype.kind not in "uifb" or x[0].size > _CELLS:
-        return np.empty((len(tested.output), 0)), []
-    x = x.reshape(len(x), -1)
-    return x, [features[k] if k < len(features) else f"x{k}" for k in range(x.shape[1])]
+        return lambda place: [], []
+    x, words, features = x.reshape(len(x), -1), record.vocabulary, record.features
+    names = [features[k] if k < len(features) else f"x{k}" for k in range(x.shape[1])]
+    if words and x.dtype.kind in "ui" and x.min() >= 0 and x.max() < len(words):
+        return lambda place: [words[v] for v in x[place]], names
+    return lambda place: [number(float(v)) for v in x[place]], names
 
 
 def _data(png: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import BacklitError, DataError
-from backlit.evaluation import HEADLINE, labels, measure
+from backlit.evaluation import HEADLINE, labels, measure, per_step, real_steps
 from backlit.evaluation.metrics import Array
 
 _BROKEN_ARRAYS = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -21,12 +21,17 @@ _FILES = ("experiment.yaml", "metrics.jsonl", "data.json", "result.json", "envir
 
 @dataclass(frozen=True)
 class Tested:
-    """What the net said of the test rows: output and target (N, ...), the rows' numbers, the raw rows or None."""
+    """What the net said of the test rows: output and target (N, ...), the rows' numbers, the raw rows or None.
+
+    Of sequences with a mask these are the real time steps, one below the other, and no raw rows. `of`: what is decided
+    on, "rows" or the "steps" of sequences.
+    """
 
     output: Array
     target: Array
     index: Array
     x: Array | None
+    of: str = "rows"
 
     @property
     def scores(self) -> Array:
@@ -63,13 +68,18 @@ class Record:
         return tuple(value) if isinstance(value, list) and all(isinstance(n, int) and n > 0 for n in value) else ()
 
     @property
+    def vocabulary(self) -> list[str]:
+        """What the numbers of a row stand for, [] when they are numbers."""
+        return texts(self.data.get("vocabulary"))
+
+    @property
     def features(self) -> list[str]:
         return texts(self.data.get("features"))
 
     def classes(self, count: int) -> list[str]:
-        """`count` class names; the class's number where it has no name."""
+        """`count` class names; the class's number where it has no name. White space is shown as ' ' or '\\n'."""
         names = texts(self.data.get("classes"))
-        return [names[k] if k < len(names) else str(k) for k in range(count)]
+        return [(names[k] if names[k].strip() else repr(names[k])) if k < len(names) else str(k) for k in range(count)]
 
 
 def read(directory: Path) -> Record:
@@ -168,10 +178,16 @@ def _test(path: Path, task: str, notes: list[str]) -> Tested | None:
                 raise ValueError("a single number in place of one a row")
             index = file["index"] if "index" in file else np.arange(len(output))
             x = file["x"] if "x" in file and len(file["x"]) == len(output) else None
+            mask = file.get("mask")
         if len(index) != len(output):
             raise ValueError(f"{len(output)} outputs but {len(index)} row numbers")
+        of = "steps" if per_step(task, output.shape[1:]) else "rows"
+        real, wanted = real_steps(task, output, target, mask)
+        if mask is not None and real is not output:
+            output, target, x = real, wanted, None
+            index = np.array([f"{index[row]}, step {step}" for row, step in np.argwhere(mask > 0)])
         measure(task, output, target)  # shapes that fit, and at least one row
-        if task != "regression" and task != "multilabel":
+        if task in ("classification", "binary"):
             _check_labels(labels(task, output, target), output.shape[-1] if task == "classification" else 2)
         if lost := int((~np.isfinite(output.reshape(len(output), -1))).any(axis=1).sum()):
             notes.append(f"{lost} of {len(output)} test rows have outputs that are NaN or infinite.")
@@ -180,7 +196,7 @@ def _test(path: Path, task: str, notes: list[str]) -> Tested | None:
     except _BROKEN_ARRAYS as error:
         notes.append(f"test.npz could not be read and is left out: {error}")
     else:
-        return Tested(output, target, index, x)
+        return Tested(output, target, index, x, of)
     return None
 
 

@@ -78,6 +78,8 @@ def baseline(task: str, tested: Tested, record: Record) -> str:
         target = np.asarray(tested.target, dtype=np.float64).reshape(len(tested.target), -1)
         rmse = number(float(np.sqrt(target.var(axis=0).mean())))
         return f"For comparison: always saying the mean of these rows gives rmse {rmse}."
+    if task == "ranking":
+        return f"For comparison: a guess is right with accuracy {number(1 / tested.output.shape[-1])}."
     if task == "multilabel":
         _, count = np.unique(labels(task, tested.output, tested.target), axis=0, return_counts=True)
         exact = number(float(count.max() / count.sum()))
@@ -164,8 +166,11 @@ def _spread(record: Record, name: str, value: Any) -> str:
     """The 95 % interval of a share of test rows."""
     if name == "rmse" or record.test is None or not (isinstance(value, int | float) and 0 <= value <= 1):
         return ""
-    low, high = interval(value, len(record.test.output))
-    return f"95 % interval {low:.3f} to {high:.3f}, {number(len(record.test.output))} rows"
+    rows = len(record.test.output)
+    if record.task in ("classification", "binary"):
+        rows = labels(record.task, record.test.output, record.test.target).size
+    low, high = interval(value, rows)
+    return f"95 % interval {low:.3f} to {high:.3f}, {number(rows)} {record.test.of}"
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from backlit.data import apply_all
 from backlit.engine import tree
 from backlit.protocol import paths, signals
 from backlit.training.program import Feed, Moving, Program
@@ -27,10 +26,10 @@ def _where(program: Program, before: Moving, feed: Feed, rows: np.ndarray, weigh
     broken = [path for path, w in tree.flatten(before.params).items() if not np.isfinite(w).all()]
     if broken:
         return f"the update before it left values that are not finite in {broken[0]}"
-    x = apply_all(program.experiment.preprocessing, feed.prepared, feed.x[rows])
-    if not np.isfinite(x).all():
-        return f"rows {_bad(rows, x)} of the training part are not finite after preprocessing"
-    value, _, _, trace = program.backpropagate(before, feed, rows, weight)
+    batch = program.batch(before.step, feed, rows, weight)
+    if not np.isfinite(batch.x).all():
+        return f"rows {_bad(rows, batch.x)} of the training part are not finite after preprocessing"
+    value, _, _, trace = program.backpropagate(before, batch)
     seen = signals(trace)
     for path in [path for path in paths(program.experiment.net) if path in seen] or list(seen):
         y = seen[path][0]

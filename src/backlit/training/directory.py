@@ -63,7 +63,9 @@ class RunDirectory:
         if not isinstance(experiment.data, Arrays):
             return experiment
         data, path = experiment.data.load(), self.path / "data.npz"
-        np.savez(path, x=data.x, y=data.y, classes=np.array(data.classes, "U"), features=np.array(data.features, "U"))
+        names = {n: np.array(getattr(data, n), "U") for n in ("classes", "features", "vocabulary") if getattr(data, n)}
+        more = {} if data.mask is None else {"mask": data.mask}
+        np.savez(path, x=data.x, y=data.y, **names, **more)  # type: ignore[arg-type]
         return replace(experiment, data=Npz(str(path)))
 
     def experiment(self) -> Experiment:

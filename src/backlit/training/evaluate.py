@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backlit.data import Dataset
+from backlit.engine import tree
 from backlit.protocol import Tree
 from backlit.training.program import Program
 
@@ -20,24 +21,24 @@ class Evaluator:
         self.program, self.engine, self.prepared = program, engine, engine.place(prepared)
         self.block = max(1, min(rows, LARGEST_BLOCK))
         self.compile_seconds = 0.0
-        self._run: Any = None
+        self._runs: dict[bool, Any] = {}
 
-    def outputs(self, params: Tree, state: Tree, x: np.ndarray) -> np.ndarray:
-        """(N, ...) outputs of the net for raw rows x (N, ...) with placed parameters."""
-        starts = range(0, max(len(x), 1), self.block)
-        return np.concatenate([self._outputs(params, state, x[i : i + self.block]) for i in starts])
+    def outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """(N, ...) outputs of the net for raw rows x (N, ...) and their mask (N, T) with placed parameters."""
+        blocks = [slice(i, i + self.block) for i in range(0, max(len(x), 1), self.block)]
+        found = [self._outputs(params, state, x[rows], None if mask is None else mask[rows]) for rows in blocks]
+        return np.concatenate(found)
 
-    def _outputs(self, params: Tree, state: Tree, x: np.ndarray) -> np.ndarray:
-        rows = len(x)
-        placed = self.engine.place(filled(x, self.block))
-        if self._run is None:
-            predict = self.program.predict
-            self._run, self.compile_seconds = self.engine.prepare(predict, params, state, self.prepared, placed)
-        return np.asarray(self._run(params, state, self.prepared, placed))[:rows]
+    def _outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        given = (params, state, self.prepared, *self.engine.place(tuple(filled(a, self.block) for a in (x, mask))))
+        if (mask is None) not in self._runs:
+            self._runs[mask is None], seconds = self.engine.prepare(self.program.predict, *given)
+            self.compile_seconds += seconds
+        return np.asarray(self._runs[mask is None](*given))[: len(x)]
 
 
-def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, targets and weights (1, or 0 for what fills the last block up) in equal blocks, (blocks, rows, ...).
+def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Rows, targets, weights (1, or 0 for what fills the last block up) and masks in equal blocks, (blocks, rows, ...).
 
     The rows of a block divide between the devices, whatever their number.
     """
@@ -45,14 +46,14 @@ def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     size = -(-len(part) // count)
     size += -size % math.lcm(8, devices)
     weight = filled(np.ones(len(part), np.float32), count * size, zero=True)
-    x, y = filled(part.x, count * size), filled(part.y, count * size)
-    return tuple(a.reshape(count, size, *a.shape[1:]) for a in (x, y, weight))  # type: ignore[return-value]
+    x, y, mask = (filled(a, count * size) for a in (part.x, part.y, part.mask))
+    return tree.map(lambda a: a.reshape(count, size, *a.shape[1:]), (x, y, weight, mask))  # type: ignore[no-any-return]
 
 
-def filled(x: np.ndarray, rows: int, zero: bool = False) -> np.ndarray:
-    """x with its first row (or zeros) repeated up to `rows`."""
-    missing = rows - len(x)
-    if missing <= 0:
+def filled(x: Any, rows: int, zero: bool = False) -> Any:
+    """x with its first row (or zeros) repeated up to `rows`; None stays None."""
+    if x is None or len(x) >= rows:
         return x
+    missing = rows - len(x)
     filler = np.zeros((1, *x.shape[1:]), x.dtype) if zero or not len(x) else x[:1]
     return np.concatenate([x, np.repeat(filler, missing, axis=0)])

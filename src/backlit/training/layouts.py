@@ -96,6 +96,7 @@ def clock(run: Callable[[], Any], engine: ModuleType) -> float:
 
 def _key(experiment: Experiment, engine: ModuleType, shape: tuple[int, ...]) -> str:
     parts = [plain(experiment.net), plain(experiment.loss), plain(experiment.optimizer), experiment.batch_size, shape]
+    parts += [plain(experiment.augmentation)] if experiment.augmentation else []
     text = json.dumps(
         [parts, {k: v for k, v in engine.describe().items() if k != "devices"}, engine.width()], default=str
     )

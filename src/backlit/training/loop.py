@@ -54,7 +54,7 @@ def fit(
     if place:
         place.check(experiment, resume)
     ready = setup(experiment, dataset)
-    functions = program(experiment, ready.params, ready.steps)
+    functions = program(experiment, ready.params, ready.steps, ready.per_step)
     going_on = place.create(experiment) if place else False
     training = Training(ready, functions, engines.get(experiment.engine), place, listener, clock)
     with politely() as asked:
@@ -247,7 +247,7 @@ class Training:
         run = Run(setup.experiment, params, state, setup.prepared, setup.target_prepared, setup.facts(),
                   self.history, result, place)  # fmt: skip
         if len(setup.parts.test):
-            outputs = run.raw(evaluator, setup.parts.test.x)
+            outputs = run.raw(evaluator, setup.parts.test.x, setup.parts.test.mask)
             result["test"] = run.measured(outputs, setup.parts.test)
             run.store_test(setup.parts.test, outputs)
         self.clock.compile += evaluator.compile_seconds
@@ -287,11 +287,11 @@ class Training:
             parts, setup = self.setup.parts, self.setup
             key = random.fold(random.key(setup.experiment.seed), "step")
             held_out = blocks(parts.validation, cores) if len(parts.validation) else None
-            rows = (parts.train.x, parts.train.y, setup.prepared, setup.target_prepared, key)
+            rows = (parts.train.x, parts.train.y, setup.prepared, setup.target_prepared, key, parts.train.mask)
             self.placed[cores] = (*place(rows, cores), place(held_out, cores, 1))
-        x, y, prepared, target_prepared, key, held_out = self.placed[cores]
+        x, y, prepared, target_prepared, key, mask, held_out = self.placed[cores]
         indices, weight = place(self.setup.order(epoch, self.joined), cores, 2)
-        return Feed(x, y, held_out, prepared, target_prepared, indices, weight, self._number(epoch, cores), key)
+        return Feed(x, y, held_out, prepared, target_prepared, indices, weight, self._number(epoch, cores), key, mask)
 
     def _number(self, value: int, cores: int) -> Any:
         return self.engine.place(np.asarray(value, np.int32), cores)

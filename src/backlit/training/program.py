@@ -5,12 +5,12 @@ update; at an epoch's end validate, remember the best parameters, halve the lear
 never a step. How many steps a chunk has is an argument, so one compilation serves every chunk, probe and replay.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 from backlit.config import Experiment
-from backlit.data import apply_all, invert_all
+from backlit.data import apply_all, augment_all, invert_all
 from backlit.engine import tree
 from backlit.errors import SettingError, unknown
 from backlit.optim import ClipByNorm, chain
@@ -22,7 +22,8 @@ from backlit.training.stopping import Watch, first_watch, seen
 class Sums(NamedTuple):
     """Weighted sums over rows: of the loss, of the score (right answers, or squared error of a regression), of 1.
 
-    The penalty on the parameters is counted apart, so that the loss can be compared with that of held-out rows.
+    Where each time step has a target of its own, the real steps are the rows. The penalty on the parameters is counted
+    apart, so that the loss can be compared with that of held-out rows.
     """
 
     loss: Array
@@ -54,18 +55,28 @@ class Feed(NamedTuple):
     """What a chunk reads: training rows, validation blocks, fitted preprocessing, and the order of its epochs.
 
     indices (epochs, steps, B) and weight: the order of the epochs from `epoch` on. held_out: (blocks, rows, ...) rows,
-    targets and weights, or None. key: the run's.
+    targets, weights and masks, or None. key: the run's. mask (N, T): the real time steps, None when all are.
     """
 
     x: Array
     y: Array
-    held_out: tuple[Array, Array, Array] | None
+    held_out: tuple[Array, Array, Array, Array | None] | None
     prepared: Tree
     target_prepared: Tree
     indices: Array
     weight: Array | None
     epoch: Array
     key: Array
+    mask: Array | None = None
+
+
+class Batch(NamedTuple):
+    """Rows and targets as net and loss see them, how much they count (None: all alike), and the context of the pass."""
+
+    x: Array
+    y: Array
+    weight: Array | None
+    ctx: Context
 
 
 class Record(NamedTuple):
@@ -78,11 +89,12 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """The pure functions of one experiment."""
+    """The pure functions of one experiment; `per_step`: each time step has a target of its own."""
 
     experiment: Experiment
     rule: Transform
     frozen: frozenset[str] = frozenset()
+    per_step: bool = False
 
     def start(self, params: Tree, state: Tree, xp: Any) -> Carry:
         """The carry before the first step."""
@@ -127,30 +139,43 @@ class Program:
         """One update: step i of the feed's epoch."""
         rows = feed.indices[epoch, i]
         weight = None if feed.weight is None else feed.weight[epoch, i]
-        value, grads, state, trace = self.backpropagate(now, feed, rows, weight)
+        batch = self.batch(now.step, feed, rows, weight)
+        value, grads, state, trace = self.backpropagate(now, batch)
         penalty, grads = self.penalised(now.params, grads)
         updates, rule = self.rule.update(grads, now.rule, now.params, now.step)
         params = tree.map_with_path(
             lambda path, w, u: w if path in self.frozen else w + u * lr_scale, now.params, updates
         )
         xp = value.__array_namespace__()
-        sums = self.added(now.sums, value, trace.cache.here, feed.y[rows], feed.target_prepared, weight)
+        sums = self.added(now.sums, value, trace.cache.here, feed.y[rows], feed.target_prepared, batch.weight)
         sums = sums._replace(penalty=sums.penalty + xp.astype(penalty * (sums.rows - now.sums.rows), xp.float32))
         return Moving(params, state, rule, now.step + 1, sums, xp.isfinite(value))
 
-    def backpropagate(
-        self, now: Moving, feed: Feed, rows: Array, weight: Array | None
-    ) -> tuple[Array, Tree, Tree, Trace]:
-        """Loss, gradient, new state and trace for these rows, without the penalty."""
+    def backpropagate(self, now: Moving, batch: Batch) -> tuple[Array, Tree, Tree, Trace]:
+        """Loss, gradient, new state and trace for this batch, without the penalty."""
+        e = self.experiment
+        return gradient(e.net, e.loss, now.params, now.state, batch.x, batch.y, batch.ctx, batch.weight)
+
+    def batch(self, step: Array, feed: Feed, rows: Array, weight: Array | None) -> Batch:
+        """These rows, as step number `step` trains on them."""
         experiment = self.experiment
-        x = apply_all(experiment.preprocessing, feed.prepared, feed.x[rows])
+        # The step is a name in the path, not folded here: a net that draws nothing then pays nothing for its key.
+        ctx = Context(train=True, root=feed.key, path=(step,))
+        x = augment_all(experiment.augmentation, ctx, feed.x[rows])
+        x = apply_all(experiment.preprocessing, feed.prepared, x)
         y = self.target(feed.target_prepared, feed.y[rows])
-        # The step is a name in the path, not folded here: a net that draws nothing then pays nothing for its key. A mask
-        # says which rows are real; how much they count is for the loss alone.
+        # A mask says which rows are real; how much they count is for the loss alone.
         real = None if weight is None else weight.__array_namespace__().astype(weight > 0, weight.dtype)
-        ctx = Context(train=True, root=feed.key, mask=real, path=(now.step,))
-        value, grads, state, trace = gradient(experiment.net, experiment.loss, now.params, now.state, x, y, ctx, weight)
-        return value, grads, state, trace
+        mask = None if feed.mask is None else feed.mask[rows]  # (B, T)
+        if mask is not None:
+            real = mask if real is None else mask * real[:, None]
+        return Batch(x, y, self.weighed(weight, mask, y), replace(ctx, mask=real))
+
+    def weighed(self, weight: Array | None, mask: Array | None, y: Array) -> Array | None:
+        """What counts of targets y: rows (B,), or real time steps (B, T) where each has its own; None when all do."""
+        if mask is None or not self.per_step or mask.shape[1:] != y.shape[1:2]:
+            return weight
+        return mask if weight is None else mask * weight[:, None]
 
     def penalised(self, params: Tree, grads: Tree) -> tuple[Array, Tree]:
         """The penalty, and the gradient with that of the penalty added."""
@@ -190,9 +215,10 @@ class Program:
     def validate(self, engine: ModuleType, now: Moving, feed: Feed) -> Sums:
         """Sums over the validation rows, each counted once."""
 
-        def block(sums: Sums, rows: tuple[Array, Array, Array]) -> tuple[Sums, Array]:
-            x, target, weight = rows
-            y = self.predict(now.params, now.state, feed.prepared, x)
+        def block(sums: Sums, rows: tuple[Array, Array, Array, Array | None]) -> tuple[Sums, Array]:
+            x, target, weight, mask = rows
+            y = self.predict(now.params, now.state, feed.prepared, x, mask)
+            weight = self.weighed(weight, mask, target)
             value = self.experiment.loss(y, self.target(feed.target_prepared, target), weight)[0]
             return self.added(sums, value, y, target, feed.target_prepared, weight), value
 
@@ -204,6 +230,9 @@ class Program:
         xp = y.__array_namespace__()
         if weight is None:
             weight = xp.ones((y.shape[0],), dtype=xp.float32)
+        if self.per_step and weight.ndim == 1:
+            shape = decisions(self.experiment.loss.task, y)  # (B, T)
+            weight = xp.broadcast_to(xp.reshape(weight, (-1, *(1,) * (len(shape) - 1))), shape)
         rows = xp.sum(weight)
         if self.experiment.loss.task == "regression":
             y = invert_all(self.experiment.target_preprocessing, prepared, y)
@@ -219,12 +248,13 @@ class Program:
         steps = self.experiment.target_preprocessing
         return apply_all(steps, prepared, y) if steps else y
 
-    def predict(self, params: Tree, state: Tree, prepared: Tree, x: Array, ctx: Context = Context()) -> Array:
+    def predict(self, params: Tree, state: Tree, prepared: Tree, x: Array, mask: Array | None = None) -> Array:
         """The net's outputs for raw rows."""
-        return self.experiment.net.forward(params, state, apply_all(self.experiment.preprocessing, prepared, x), ctx)[0]
+        x, ctx = apply_all(self.experiment.preprocessing, prepared, x), Context(mask=mask)
+        return self.experiment.net.forward(params, state, x, ctx)[0]
 
 
-def program(experiment: Experiment, params: Tree, steps: int) -> Program:
+def program(experiment: Experiment, params: Tree, steps: int, per_step: bool = False) -> Program:
     """The program of an experiment whose training has `steps` updates."""
     try:
         rule: Transform = experiment.optimizer.over(steps)
@@ -232,7 +262,7 @@ def program(experiment: Experiment, params: Tree, steps: int) -> Program:
         raise error.under("optimizer") from None
     if isinstance(experiment.clip, ClipByNorm):
         rule = chain(experiment.clip, rule)
-    return Program(experiment, rule, frozen(experiment.frozen, params))
+    return Program(experiment, rule, frozen(experiment.frozen, params), per_step)
 
 
 def frozen(patterns: tuple[str, ...], params: Tree) -> frozenset[str]:
@@ -248,16 +278,26 @@ def frozen(patterns: tuple[str, ...], params: Tree) -> frozenset[str]:
 
 
 def scores(task: str, y: Array, target: Array) -> Array:
-    """(B,) what a row adds to the score: 1 when it is right; for a regression, its mean squared error."""
+    """What a row adds to the score, (B,), or a time step with a target of its own, (B, T): 1 when it is right; for a
+    regression, a row's mean squared error."""
     xp = y.__array_namespace__()
+    if task == "ranking":
+        return xp.argmax(y, axis=-1) == 0
     if task == "classification":
-        return xp.argmax(y, axis=-1) == (target if target.ndim == 1 else xp.argmax(target, axis=-1))
+        return xp.argmax(y, axis=-1) == (target if target.ndim < y.ndim else xp.argmax(target, axis=-1))
     if task == "binary":
-        return (xp.reshape(y, (-1,)) > 0) == (xp.reshape(target, (-1,)) > 0.5)
+        right = (xp.reshape(y, (-1,)) > 0) == (xp.reshape(target, (-1,)) > 0.5)
+        return xp.reshape(right, decisions(task, y))
     if task == "multilabel":
         return xp.all((y > 0) == (target > 0.5), axis=-1)
     error = xp.reshape(y - xp.reshape(target, y.shape), (y.shape[0], -1))
     return xp.mean(error * error, axis=-1)
+
+
+def decisions(task: str, y: Array) -> tuple[int, ...]:
+    """The shape of what a net decides with outputs y: (B,), or (B, T) step by step."""
+    alone = task == "binary" and y.shape[1:] and y.shape[-1] != 1
+    return tuple(y.shape if y.ndim == 1 or alone else y.shape[:-1])
 
 
 def no_sums(xp: Any, epochs: int | None = None) -> Sums:

@@ -1,6 +1,6 @@
 """A finished (or interrupted) training: its numbers, its net, and what one does with them."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,16 @@ import numpy as np
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset, apply_all, invert_all
-from backlit.data.dataset import finite
+from backlit.data.checks import finite, masked, tokens
 from backlit.engine import random
 from backlit.errors import BacklitError, CheckpointError, DataError
-from backlit.evaluation.metrics import decide, measure, probabilities
-from backlit.initializers import Initializer, Zeros
-from backlit.layers import Composite
-from backlit.protocol import Context, Layer, Tree
+from backlit.evaluation.entities import are_tags, score_entities, sentences
+from backlit.evaluation.metrics import decide, measure, per_step, probabilities, real_steps
+from backlit.protocol import Context, Tree
 from backlit.training import checkpoint
 from backlit.training.directory import RunDirectory
 from backlit.training.evaluate import Evaluator
+from backlit.training.initial import blank
 from backlit.training.program import Program
 
 LARGEST_ROWS = 64 * 2**20
@@ -45,8 +45,11 @@ class Run:
     directory: Path | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def outputs(self, x: Any) -> np.ndarray:
-        """(N, ...) outputs of the net for raw rows x (N, ...): logits, or values in the units of the targets."""
+    def outputs(self, x: Any, mask: Any = None) -> np.ndarray:
+        """(N, ...) outputs of the net for raw rows x (N, ...): logits, or values in the units of the targets.
+
+        `mask` (N, T): which time steps are real, where rows are sequences filled up to one length.
+        """
         x = self.rows(x)
         rows = max(1, len(x))
         evaluate: Evaluator | None = self._cache.get("evaluator")
@@ -54,55 +57,70 @@ class Run:
             engine = engines.get(self.experiment.engine)
             program = Program(self.experiment, self.experiment.optimizer)
             evaluate = self._cache["evaluator"] = Evaluator(program, engine, self.prepared, rows)
-        return self.raw(evaluate, x)
+        return self.raw(evaluate, x, self._mask(mask, x))
 
-    def raw(self, evaluate: Evaluator, x: np.ndarray) -> np.ndarray:
+    def raw(self, evaluate: Evaluator, x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """As `outputs`, by a given evaluator, for rows that need no check."""
         if "placed" not in self._cache:
             self._cache["placed"] = evaluate.engine.place((self.params, self.state))
         params, state = self._cache["placed"]
-        outputs = evaluate.outputs(params, state, x)
+        outputs = evaluate.outputs(params, state, x, mask)
+        if self.experiment.loss.task != "regression":
+            return outputs
         return np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, outputs))
 
-    def predict(self, x: Any) -> np.ndarray:
-        """(N,) class names (or numbers where classes have none), or (N, ...) values, for raw rows x."""
-        found = decide(self.experiment.loss.task, self.outputs(x))
+    def predict(self, x: Any, mask: Any = None) -> np.ndarray:
+        """(N,) class names (or numbers where classes have none), or (N, ...) values, for raw rows x; (N, T) names where
+        each time step has its own, padded ones included."""
+        outputs, task = self.outputs(x, mask), self.experiment.loss.task
+        found = decide(task, outputs)
+        if task == "regression":
+            return found.reshape(len(found), *self.facts["target"])
+        if task == "binary" and per_step(task, outputs.shape[1:]):
+            found = found.reshape(len(outputs), -1)
         classes = self.facts.get("classes")
-        if classes and found.ndim == 1:
-            return np.asarray(np.asarray(classes)[found.astype(int)])
-        return found.reshape(len(found), *self.facts["target"]) if self.experiment.loss.task == "regression" else found
+        return np.asarray(np.asarray(classes)[found.astype(int)]) if classes and task != "multilabel" else found
 
-    def probabilities(self, x: Any) -> np.ndarray:
-        """(N, K) probability of each class for raw rows x."""
-        return probabilities(self.experiment.loss.task, self.outputs(x))
+    def probabilities(self, x: Any, mask: Any = None) -> np.ndarray:
+        """(N, K) probability of each class for raw rows x; (N, T, K) where each time step has its own."""
+        return probabilities(self.experiment.loss.task, self.outputs(x, mask))
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
-        """Loss and metrics on rows with targets, each row counted once."""
-        return self.measured(self.outputs(dataset.x), dataset)
+        """Loss and metrics on rows with targets, each row (or real time step, where it has a target) counted once."""
+        return self.measured(self.outputs(dataset.x, dataset.mask), dataset)
 
     def measured(self, outputs: np.ndarray, dataset: Dataset) -> dict[str, float]:
-        """Loss and metrics of outputs in the units of the targets."""
-        steps, y, target = self.experiment.target_preprocessing, outputs, dataset.y
-        if self.experiment.loss.task == "regression":
+        """Loss and metrics of outputs in the units of the targets; the F1 of whole entities where classes are their tags."""
+        task, steps, y, target = self.experiment.loss.task, self.experiment.target_preprocessing, outputs, dataset.y
+        if task in ("regression", "multilabel"):
             target = target.reshape(outputs.shape)
-        if steps:
+        if steps and task != "regression":
+            target = np.asarray(apply_all(steps, self.target_prepared, target))
+        tags = self.facts.get("classes", [])
+        more = {}
+        if task == "classification" and target.ndim == 2 and are_tags(tags):
+            true, said = (sentences(labels, dataset.mask, tags) for labels in (target, decide(task, y)))
+            more["entity_f1"] = score_entities(true, said).micro.f1
+        y, target = real_steps(task, y, target, dataset.mask)
+        found = measure(task, y, target) | more
+        if steps and task == "regression":
             y, target = (apply_all(steps, self.target_prepared, a) for a in (y, target))
-        value = float(self.experiment.loss(np.asarray(y, np.float64), target)[0])
-        return {"loss": value, **measure(self.experiment.loss.task, outputs, dataset.y.reshape(target.shape))}
+        return {"loss": float(self.experiment.loss(np.asarray(y, np.float64), target)[0]), **found}
 
-    def monte_carlo(self, x: Any, draws: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def monte_carlo(self, x: Any, draws: int = 30, seed: int = 0, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the predicted probabilities (or values) over `draws` passes with dropout on.
 
         The spread tells how sure the net is. Source: Gal, Ghahramani 2016, https://arxiv.org/abs/1506.02142
         """
         x = apply_all(self.experiment.preprocessing, self.prepared, self.rows(x))
-        passes = []
+        mask, passes = self._mask(mask, x), []
         for key in random.split(random.key(seed), draws):
             # train=True would also use batch statistics; a pass that draws is what dropout asks for.
-            y = self.experiment.net.forward(self.params, self.state, x, Context(train=True, root=key))[0]
-            y = np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, y))
-            task = self.experiment.loss.task
-            passes.append(y if task == "regression" else probabilities(task, y))
+            y = self.experiment.net.forward(self.params, self.state, x, Context(train=True, root=key, mask=mask))[0]
+            if self.experiment.loss.task == "regression":
+                passes.append(np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, y)))
+            else:
+                passes.append(probabilities(self.experiment.loss.task, y))
         return np.mean(passes, axis=0), np.std(passes, axis=0)
 
     def rows(self, given: Any) -> np.ndarray:
@@ -113,9 +131,17 @@ class Run:
             raise DataError(f"rows: expected shape (N, {', '.join(map(str, shape))}), got {x.shape}")
         if x.dtype.kind not in "fiub":
             raise DataError(f"rows: expected numbers, got {x.dtype}")
+        if "vocabulary" in self.facts:
+            tokens(x, len(self.facts["vocabulary"]), "rows")
         x = x.reshape(-1, *shape).astype(self.facts["dtype"])
         finite(x, "rows")
         return x
+
+    def _mask(self, given: Any, x: np.ndarray) -> np.ndarray | None:
+        if given is None:
+            return None
+        masked(np.asarray(given), x.shape, "mask")
+        return np.asarray(given, np.float32)
 
     def report(self) -> Path:
         """Write the report of this run; the path of its page."""
@@ -129,7 +155,12 @@ class Run:
         """test.npz: outputs and targets of the test rows, and the rows themselves when they are not large."""
         if self.directory is None or outputs is None:
             return
-        arrays = {"index": np.arange(len(test)), "target": test.y, "output": outputs}
+        steps, target = self.experiment.target_preprocessing, test.y
+        if steps and self.experiment.loss.task != "regression":
+            target = np.asarray(apply_all(steps, self.target_prepared, target))
+        arrays = {"index": np.arange(len(test)), "target": target, "output": outputs}
+        if test.mask is not None:
+            arrays["mask"] = test.mask
         if test.x.nbytes <= LARGEST_ROWS:
             arrays["x"] = test.x
         np.savez(self.directory / "test.npz", **arrays)  # type: ignore[arg-type]
@@ -158,14 +189,6 @@ def open_run(path: str | Path) -> Run:
     return Run(
         experiment, params, state, prepared, target, facts, place.history(), place.read("result.json"), place.path
     )
-
-
-def blank(layer: Layer) -> Layer:
-    """The same layer with nothing drawn at its start: only the shapes of its parameters are wanted."""
-    if isinstance(layer, Composite):
-        return replace(layer, layers=tuple((name, blank(child)) for name, child in layer.layers))
-    values = {f.name: getattr(layer, f.name) for f in fields(layer)}
-    return replace(layer, **{name: Zeros() for name, value in values.items() if isinstance(value, Initializer)})
 
 
 def _fitted(arrays: dict[str, np.ndarray], prefix: str, count: int) -> tuple[dict[str, np.ndarray], ...]:

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from backlit.config import Experiment
-from backlit.data import Dataset, Parts, apply_all, epochs_indices, fit_all
+from backlit.data import Dataset, Parts, apply_all, check_augmentation, epochs_indices, fit_all, streams_indices
 from backlit.engine import random
-from backlit.errors import DataError, ShapeError
+from backlit.errors import DataError, SettingError, ShapeError
+from backlit.evaluation.metrics import per_step
 from backlit.labels import check_labels
+from backlit.layers.tokens import check_tokens
+from backlit.losses.rows import squeezed
 from backlit.protocol import Shape, Tree
+from backlit.training.initial import worded
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,18 @@ class Setup:
     def steps(self) -> int:
         return self.steps_per_epoch * self.experiment.epochs
 
+    @property
+    def per_step(self) -> bool:
+        """Whether each time step has a target, and a loss, of its own."""
+        return per_step(self.experiment.loss.task, self.out)
+
     def order(self, first: int, epochs: int) -> tuple[np.ndarray, np.ndarray | None]:
         """The rows of each step of the epochs from `first` on (from 0), a function of seed and epoch alone."""
+        rows, batch, order = len(self.parts.train), self.experiment.batch_size, self.experiment.order
+        if order == "streams":
+            return streams_indices(rows, batch, epochs)
         key = random.fold(random.key(self.experiment.seed), "order")
-        return epochs_indices(key, len(self.parts.train), self.experiment.batch_size, first, epochs)
+        return epochs_indices(key, rows, batch, first, epochs, shuffle=order == "shuffled")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -55,6 +67,7 @@ class Setup:
             "task": self.experiment.loss.task,
             "classes": list(train.classes),
             "features": list(train.features),
+            **({"vocabulary": list(train.vocabulary)} if train.vocabulary else {}),
             "shape": list(train.x.shape[1:]),
             "row": list(self.row),
             "target": list(self.target),
@@ -67,29 +80,48 @@ class Setup:
 def setup(experiment: Experiment, dataset: Dataset | None = None) -> Setup:
     """Load, check, split, fit the preprocessing on the training part, initialise."""
     data = (dataset or experiment.data.load()).checked()
-    parts = experiment.split.apply(data, experiment.seed)
+    for name in ("preprocessing", "augmentation"):
+        if data.vocabulary and getattr(experiment, name):
+            text = f"expected none, {data.name or 'the data'} holds tokens; a layer such as Embedding takes them as they are"
+            raise SettingError([(name, text)])
+    if experiment.order == "streams" and experiment.split.shuffle and not data.ordered:
+        text = "expected rows that follow each other for streams, got rows that the split draws; write split.shuffle: false"
+        raise SettingError([("order", text)])
+    parts = Parts(*map(typed, experiment.split.apply(data, experiment.seed)))
     if experiment.batch_size > len(parts.train):
         rows = len(parts.train)
         raise DataError(f"batch_size: expected at most the {rows} training rows, got {experiment.batch_size}")
+    check_augmentation(experiment.augmentation, parts.train.x[:1])
     prepared = fit_all(experiment.preprocessing, parts.train.x)
     row = tuple(np.asarray(apply_all(experiment.preprocessing, prepared, parts.train.x[:1])).shape[1:])
     key = random.fold(random.key(experiment.seed), "init")
     try:
-        out, params, state = experiment.net.init(key, row)
+        out, params, state = worded(experiment.net, data.vocabulary).init(key, row)
     except ShapeError as error:
         raise error.under("net") from None
-    check_targets(experiment, data, out)
-    if experiment.loss.task == "regression":
+    for name, part in parts._asdict().items():
+        if data.vocabulary and len(part):
+            check_tokens(experiment.net, params, state, part.x, f"{name} part")
+    check_shapes(experiment, data, out)
+    if experiment.loss.task in ("regression", "multilabel"):
         # One number a row is (N,) in the data and (N, 1) in the net: from here on, as in the net.
         parts = Parts(*(replace(part, y=part.y.reshape(len(part), *out)) for part in parts))
     target_prepared = fit_all(experiment.target_preprocessing, parts.train.y)
+    check_values(experiment, data, out, target_prepared)
     return Setup(experiment, parts, prepared, target_prepared, params, state, row, out, data.y.shape[1:])
 
 
-def check_targets(experiment: Experiment, data: Dataset, out: Shape) -> None:
-    """Do the net's output, the loss and the targets fit together?"""
+def typed(part: Dataset) -> Dataset:
+    """Tokens as int32; other integers than the bytes of images as float32."""
+    number = np.float32 if part.x.dtype.kind in "iu" and part.x.dtype != np.uint8 else part.x.dtype
+    mask = None if part.mask is None else part.mask.astype(np.float32)
+    return replace(part, x=part.x.astype(np.int32 if part.vocabulary else number, copy=False), mask=mask)
+
+
+def check_shapes(experiment: Experiment, data: Dataset, out: Shape) -> None:
+    """Do the net's output, the loss and the targets have shapes that fit together?"""
     task, name = experiment.loss.task, type(experiment.loss).__name__
-    width = out[-1] if out else 1
+    target, width = data.y.shape[1:], out[-1] if out else 1
     if task == "classification":
         classes = len(data.classes) or int(data.y.max()) + 1
         if data.y.dtype.kind == "f" and data.y.ndim == 1:
@@ -97,10 +129,26 @@ def check_targets(experiment: Experiment, data: Dataset, out: Shape) -> None:
             raise DataError(text)
         if width < classes:
             raise ShapeError(f"expected at least {classes} outputs, one a class, for {name}, got {width}", "net")
-        check_labels(task, data.y, width)
-        return
-    check_labels(task, data.y, width)
-    target = data.y.shape[1:]
-    if math.prod(target) != math.prod(out):
+        if squeezed(target) not in (squeezed(out[:-1]), squeezed(out)):
+            text = f"expected outputs {(*target, width)}, {width} scores for each label of a row, for {name}, got {out}"
+            raise ShapeError(text, "net")
+    elif task == "ranking":
+        if len(out) != 1 or width < 2:
+            text = f"expected outputs (1 + C,), the true score before C corrupt ones, for {name}, got {out}"
+            raise ShapeError(f"{text}; end the net with Dense(1), Flatten()", "net")
+    elif math.prod(target) != math.prod(out):
         text = f"expected outputs of shape {target or (1,)}, the shape of a target, for {name}, got {out}"
         raise ShapeError(text, "net")
+    if task == "regression" and data.mask is not None and data.mask.shape[1:] == target[:1]:
+        text = f"{name} counts whole rows, so padded steps would count; cut the rows to one length"
+        raise DataError(f"mask: expected none where numbers are to be predicted step by step: {text}")
+
+
+def check_values(experiment: Experiment, data: Dataset, out: Shape, target_prepared: Tree) -> None:
+    """Do the targets of all parts hold what the loss takes? Nobody complains later."""
+    task, steps = experiment.loss.task, experiment.target_preprocessing
+    for part in (data, data.validation, data.test):
+        if part is not None and task != "ranking":
+            prepare = steps and task != "regression"
+            y = apply_all(steps, target_prepared, part.y.reshape(-1, *out)) if prepare else part.y
+            check_labels(task, y, out or (1,))
