@@ -19,18 +19,29 @@ from backlit import cli
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SMALL = {"02_train.py": ["run", "--epochs", "4"], "mnist_softmax.py": ["study", "--quick"]}
+SMALL = {
+    "02_train.py": ["run", "--epochs", "4"],
+    "mnist_softmax.py": ["study", "--quick"],
+    "named_entities.py": ["--quick"],
+    "shakespeare.py": ["char-lstm", "run", "--quick"],
+    "translate_dates.py": ["dates", "--quick"],
+}
 """Arguments that make an example quick; the others take none."""
 
 LEAVES = {
     "02_train.py": ["run/result.json", "run/report/index.html"],
     "mnist_softmax.py": ["study/momentum.png", "study/learning_rate.png", "study/batch_size.png", "study/study.json"],
+    "shakespeare.py": ["run/result.json"],
+    "translate_dates.py": ["dates/attention.png"],
 }
 SAYS = {
     "01_by_hand.py": ["delta2 = (p - onehot(t)) / B   (5, 3)", "dL/dW1 = x^T delta1   (4, 2)", "of the compiled step"],
     "02_train.py": ["test accuracy", "4 epochs became 14", "the same predictions: True"],
     "estimators.py": ["five folds: accuracy 0.9", "best of 8 settings", "that nothing has seen: accuracy 0.9"],
     "mnist_softmax.py": ["With and without momentum", "Learning rate, Momentum", "Batch size, SGD"],
+    "named_entities.py": ["majority", "margin, windows", "BiLSTM"],
+    "shakespeare.py": ["nats a character on the validation part", "temperature 0.5"],
+    "translate_dates.py": ["of 60 dates", "where the decoder looks: dates/attention.png"],
     "own_layer.py": ["All 7 gradients are right", "WRONG  forgetful_1.a", "Snake(frequency=2.0)"],
 }
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

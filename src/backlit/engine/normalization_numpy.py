@@ -10,7 +10,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, share: Any, epsilon: float) -> tup
     x (..., C); gamma, beta, mean and variance (C,); share has the shape of x's leading axes, None: all rows count alike.
     """
     xp = x.__array_namespace__()
-    mean = _mean(weighed(share, x))  # (C,)
+    origin = x[(*(0,) * (x.ndim - 1), ...)]  # (C,): sums of what differs from one row lose fewer digits than sums of x
+    mean = origin + _mean(weighed(share, x - origin))  # (C,)
     variance = _mean(weighed(share, (x - mean) ** 2))  # (C,)
     y = (x - mean) * (gamma / xp.sqrt(variance + epsilon)) + beta  # (..., C)
     return y, mean, variance
