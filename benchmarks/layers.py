@@ -56,7 +56,8 @@ def start(task: Task) -> tuple[Any, Any, np.ndarray, np.ndarray]:
 
 
 class Backlit:
-    """A scan of passes in one program; a barrier keeps the compiler from leaving out or drawing together any of them."""
+    """A scan of passes in one program. All that a pass finds is carried on whole: else the compiler would leave out what
+    nobody looks at, since its barriers are gone when it decides that."""
 
     def __init__(self, name: str, kernels: str = "auto") -> None:
         os.environ["BACKLIT_ONEDNN"] = kernels
@@ -66,7 +67,8 @@ class Backlit:
         params, state, x, above = (bl.tree.map(self.engine.asarray, t) for t in start(task))
         layer, loss = task.layer() if task.layer else None, bl.SoftmaxCrossEntropy()
 
-        def once(x: Any, _: Any) -> Any:
+        def once(given: Any) -> Any:
+            params, state, x, above = given
             if layer is None:
                 found = loss(x, above)
             else:
@@ -74,18 +76,24 @@ class Backlit:
                 # The backward pass is another moment of a training: nothing of the forward pass may melt into it.
                 y, after, cache = self.engine.barrier((y, after, cache))
                 found = (y, after, layer.backward(params, cache, above)[:2])
-            x, found = self.engine.barrier((x, found))
-            return x, bl.tree.map(lambda a: a.ravel()[0], found)
+            return found
 
-        self.run = self.engine.compile(lambda x, n: self.engine.scan(once, x, n), static=())
-        self.x, self.found = x, None
+        def again(carry: Any, _: Any) -> Any:
+            # What is given goes through a barrier too: nothing is known beforehand, nothing can be moved out of the loop.
+            given = self.engine.barrier(carry[0])
+            return (given, once(given)), 0.0
+
+        given = (params, state, x, above)
+        found = self.engine.compile(once)(given)
+        self.run = self.engine.compile(lambda given, found, n: self.engine.scan(again, (given, found), n)[0][1])
+        self.given, self.found = given, found
 
     def advance(self, passes: int) -> None:
-        self.found = self.engine.ready(self.run(self.x, np.zeros(passes, "f")))
+        self.found = self.engine.ready(self.run(self.given, self.found, np.zeros(passes, "f")))
 
     def loss(self) -> float:
         """Some number that the pass computed, to show that it did."""
-        return float(np.asarray(bl.tree.leaves(self.found[1])[-1])[-1])
+        return float(np.asarray(bl.tree.leaves(self.found)[-1]).ravel()[0])
 
 
 class Torch:

@@ -14,6 +14,7 @@ from jax import lax
 import backlit as bl
 from backlit.engine import random
 from backlit.errors import BacklitError, SettingError, ShapeError
+from backlit.layers import pooling, tiles
 
 few = settings(max_examples=20, deadline=None)
 
@@ -203,3 +204,22 @@ def test_a_window_holds_something():
 def test_pools_cannot_go_step_by_step(pool):
     with pytest.raises(BacklitError, match="needs the whole sequence"):
         pool.memory({}, 2, 6)
+
+
+@pytest.mark.parametrize(("shape", "window"), [((6,), 3), ((4, 6), 2), ((6, 4), (3, 2)), ((2, 4, 6), 2)])
+def test_windows_side_by_side_have_a_shorter_way_that_gives_the_same(shape, window, monkeypatch):
+    rng = np.random.default_rng(3)
+    x = rng.integers(3, size=(2, *shape, 5)).astype(float)  # many ties
+    pool = bl.MaxPool(window)
+    dy = rng.normal(size=run(pool, x)[0].shape)
+    short = run(pool, x, dy)
+    assert tiles.tiled(pool.axes(x.shape[1:]))
+    monkeypatch.setattr(pooling, "tiled", lambda axes: False)
+    for one, other in zip(short, run(pool, x, dy), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("settings_", [{"stride": 1}, {"padding": 1}, {"dilation": 2, "stride": 2}, {"stride": 3}])
+def test_other_windows_are_not_side_by_side(settings_):
+    assert not tiles.tiled(bl.MaxPool(2, **settings_).axes((6, 6, 1)))
+    assert not tiles.tiled(bl.MaxPool(2).axes((5, 6, 1)))

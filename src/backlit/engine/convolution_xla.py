@@ -13,7 +13,7 @@ Elsewhere XLA calls the device's own library, which wants nothing but the canoni
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 from typing import Any
@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from backlit.engine.alone import alone
 from backlit.engine.window import Array, Pairs, Sizes, Window, offsets, parts, products, seen, turned
 
 FEW = 50
@@ -65,10 +66,14 @@ def convolve_dW(x: Any, dy: Any, window: Window, kernel: Sizes) -> Any:
     if few:  # as rows of the convolution, one or three channels are faster than as its outputs: the roles are exchanged
         x, dy, padding = dy, x, window.adjoint(x.shape[1:-1], kernel).padding
     space = tuple(range(1, len(kernel) + 1))
-    images = jnp.transpose(x, (x.ndim - 1, *space, 0))  # (C, *S, B): channels are the rows, rows are the channels
-    filters = jnp.transpose(dy, (*space, 0, dy.ndim - 1))  # (*out, B, O)
     steps = (window.strides, once) if few else (once, window.strides)
-    dW = _canonical(images, filters, window.dilation, padding, *steps, batches=groups)  # (C / groups, *K, O)
+
+    def convolved(x: Array, dy: Array) -> Array:
+        images = jnp.transpose(x, (x.ndim - 1, *space, 0))  # (C, *S, B): channels are the rows, rows are the channels
+        filters = jnp.transpose(dy, (*space, 0, dy.ndim - 1))  # (*out, B, O)
+        return _canonical(images, filters, window.dilation, padding, *steps, batches=groups)  # (C / groups, *K, O)
+
+    dW = alone(convolved, x, dy) if _cpu() else convolved(x, dy)
     return jnp.moveaxis(jnp.flip(dW, space), 0, -1) if few else jnp.moveaxis(dW, 0, -2)
 
 
@@ -90,7 +95,7 @@ def _slide(x: Array, W: Array, window: Window, stretch: Sizes) -> Array:
     if not _cpu():
         return _canonical(x, W, window.strides, window.padding, stretch, window.dilation, groups)
     if products(W) <= FEW:
-        return _alone(lambda x, W: _sum_of_offsets(x, W, window, stretch), x, W)
+        return alone(lambda x, W: _sum_of_offsets(x, W, window, stretch), x, W)
     if groups > 1:
         pairs = zip(parts(x, groups), parts(W, groups), strict=True)
         return _beside(_slide(a, b, window._replace(groups=1), stretch) for a, b in pairs)
@@ -121,17 +126,6 @@ def _canonical(
     letters = "DHW"[3 - len(strides) :]
     forms = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
     return lax.conv_general_dilated(x, W, strides, padding, stretch, dilation, forms, groups, batches)
-
-
-def _alone(fn: Callable[..., Array], x: Array, W: Array) -> Array:
-    """fn(x, W), computed once.
-
-    XLA on a CPU would compute a sum anew within every operation that reads it, barriers or not; a condition keeps it apart.
-    This one holds for all but NaN, which the other side passes on.
-    """
-    made = jax.eval_shape(fn, x, W)
-    first = W[(0,) * W.ndim]
-    return lax.cond(first == first, fn, lambda x, W: jnp.full(made.shape, first, made.dtype), x, W)
 
 
 def _sum_of_offsets(x: Array, W: Array, window: Window, stretch: Sizes) -> Array:

@@ -16,6 +16,8 @@ from backlit.engine.normalization_numpy import batch_norm as batch_norm
 from backlit.engine.normalization_numpy import batch_norm_backward as batch_norm_backward
 from backlit.engine.normalization_numpy import column_sum as column_sum
 from backlit.engine.normalization_numpy import row_mean as row_mean
+from backlit.engine.rows_numpy import row_max as row_max
+from backlit.engine.rows_numpy import row_sum as row_sum
 from backlit.errors import BacklitError
 
 name = "numpy"

@@ -26,6 +26,8 @@ from backlit.engine.onednn import convolve as convolve  # noqa: E402
 from backlit.engine.onednn import convolve_dW as convolve_dW  # noqa: E402
 from backlit.engine.onednn import convolve_dx as convolve_dx  # noqa: E402
 from backlit.engine.onednn import describe as _onednn  # noqa: E402
+from backlit.engine.rows_xla import row_max as row_max  # noqa: E402
+from backlit.engine.rows_xla import row_sum as row_sum  # noqa: E402
 
 name = "xla"
 devices.configure(jax)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backlit import engine
 from backlit.engine import random
 from backlit.initializers import He, Initializer, Zeros
 from backlit.protocol import Array, Context, Layer, Shape, Tree, need
@@ -53,5 +54,6 @@ class Dense(Layer):
         delta = xp.reshape(dy, (-1, self.units))  # (rows, units)
         grads = {"W": x.T @ delta}  # (I, rows) @ (rows, units) -> (I, units)
         if self.b is not None:
-            grads["b"] = xp.sum(delta, axis=0)  # (units,)
+            # XLA would sum the rows of a sequence over its own axes, which is slower: column_sum keeps it from that.
+            grads["b"] = xp.sum(delta, axis=0) if dy.ndim <= 2 else engine.of(dy).column_sum(delta)  # (units,)
         return dy @ params["W"].T, grads, {}  # (..., units) @ (units, I) -> (..., I)

@@ -4,6 +4,7 @@ makes the distribution: p_k = exp(y_k) / sum_j exp(y_j)."""
 from dataclasses import dataclass
 from typing import ClassVar
 
+from backlit import engine
 from backlit.losses.rows import Weights, columns, counted, distribution, mean
 from backlit.protocol import Array, Loss
 from backlit.settings import Fraction
@@ -45,9 +46,10 @@ class SoftmaxCrossEntropy(Loss):
         if w is not None:
             q = w * q
         p, log_p = softmax(y)
+        row_sum = engine.of(y).row_sum
         # A class the target gives nothing adds nothing, even where its logit is -inf and 0 ln 0 would be NaN.
-        rows = -xp.sum(q * xp.where(q > 0, log_p, xp.zeros_like(y)), axis=-1)  # (...)
-        return mean(rows, p * xp.sum(q, axis=-1, keepdims=True) - q, weight, counts)
+        rows = -row_sum(q * xp.where(q > 0, log_p, xp.zeros_like(y)))[..., 0]  # (...)
+        return mean(rows, p * row_sum(q) - q, weight, counts)
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ class KL(Loss):
 
 def softmax(y: Array) -> tuple[Array, Array]:
     """p and ln p along the last axis. Shifted by the largest logit, so that exp never overflows and ln never sees 0."""
-    xp = y.__array_namespace__()
-    shifted = y - xp.max(y, axis=-1, keepdims=True)  # (..., K), <= 0
+    xp, home = y.__array_namespace__(), engine.of(y)
+    shifted = y - home.row_max(y)  # (..., K), <= 0
     e = xp.exp(shifted)
-    total = xp.sum(e, axis=-1, keepdims=True)  # (..., 1), >= 1
+    total = home.row_sum(e)  # (..., 1), >= 1
     return e / total, shifted - xp.log(total)

@@ -2,6 +2,7 @@
 
 import math
 
+from backlit import engine
 from backlit.protocol import Array, Tree, need
 
 
@@ -34,13 +35,13 @@ def visible(mask: Array | None, causal: bool, queries: Array, keys: Array) -> Ar
 
 def softmax(scores: Array, may: Array | None) -> Array:
     """Weights (..., Tq, Tk): exp(s_j) / sum over visible j; all zero for a query that sees no key."""
-    xp = scores.__array_namespace__()
+    xp, home = scores.__array_namespace__(), engine.of(scores)
     if may is not None:
         scores = xp.where(may, scores, xp.asarray(-math.inf, dtype=scores.dtype))
     lowest = xp.asarray(float(xp.finfo(scores.dtype).min), dtype=scores.dtype)
-    top = xp.maximum(xp.max(scores, axis=-1, keepdims=True), lowest)  # finite, also where nothing is visible
+    top = xp.maximum(home.row_max(scores), lowest)  # finite, also where nothing is visible
     e = xp.exp(scores - top)  # (..., Tq, Tk): exp(-inf) = 0
-    total = xp.sum(e, axis=-1, keepdims=True)  # (..., Tq, 1)
+    total = home.row_sum(e)  # (..., Tq, 1)
     return e / xp.where(total > 0, total, xp.ones_like(total))
 
 
