@@ -119,15 +119,16 @@ def test_frozen_keeps_the_table():
 
 
 @pytest.mark.parametrize(
-    "net",
+    ("net", "layer"),
     [
-        bl.Chain(bl.Embedding(V, D), bl.Flatten()),
-        bl.Chain(bl.Reshape((2, 2)), bl.Transpose(), bl.Embedding(V, D)),
-        bl.Branch(bl.Remat(bl.Embedding(V, D)), bl.Embedding(50, D)),
+        (bl.Chain(bl.Embedding(V, D), bl.Flatten()), "embedding_1"),
+        (bl.Chain(bl.Reshape((2, 2)), bl.Transpose(), words=bl.Embedding(V, D)), "words"),
+        (bl.Branch(bl.Chain(bl.Embedding(V, D)), bl.Embedding(50, D)), "chain_1.embedding_1"),
+        (bl.Embedding(V, D), "Embedding"),
     ],
-    ids=["first", "moved", "branch"],
+    ids=["first", "moved", "branch", "alone"],
 )
-def test_check_tokens_finds_the_row_and_the_place(net):
+def test_check_tokens_finds_the_row_and_the_place(net, layer):
     _, params, state = net.init(random.key(0), (4,))
     x = np.random.default_rng(0).integers(V, size=(6, 4))
     check_tokens(net, params, state, x)
@@ -135,7 +136,7 @@ def test_check_tokens_finds_the_row_and_the_place(net):
     with pytest.raises(DataError) as caught:
         check_tokens(net, params, state, x, "corpus")
     place = "row 3, step 0 (from 0)"
-    assert str(caught.value) == f"corpus: {place}: expected a token 0..8 (Embedding has 9 rows), got 9; write size=10"
+    assert str(caught.value) == f"corpus: {place}: expected a token 0..8 ({layer} has 9 rows), got 9; write size=10"
 
 
 def test_check_tokens_knows_the_columns_apart():
@@ -146,7 +147,7 @@ def test_check_tokens_knows_the_columns_apart():
     check_tokens(net, params, state, x)
     x[2, 1] = 20
     with pytest.raises(
-        DataError, match=r"x: row 2, step 1 \(from 0\): expected a token 0..8 \(Embedding has 9 rows\), got 20"
+        DataError, match=r"x: row 2, step 1 \(from 0\): expected a token 0..8 \(\S+few has 9 rows\), got 20"
     ):
         check_tokens(net, params, state, x)
 

@@ -201,3 +201,24 @@ def test_autodiff_starts_with_the_parameters_of_its_function():
     assert params["W"].shape == (3, 2)
     with pytest.raises(BacklitError, match="expected the XLA engine, got NumPy; use engine: xla"):
         layer.forward(params, {}, np.ones((2, 4, 3)), Context())
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "mask", "text"),
+    [
+        (bl.Chain(bl.BatchNorm()), (3,), None, "batch_norm_1: BatchNorm expected at least 2 rows"),
+        (bl.Chain(bl.Residual(bl.LSTM(3))), (5, 3), (1, 4), "residual_1.lstm_1: LSTM expected a mask"),
+        (bl.Chain(bl.Bidirectional(bl.GRU(2))), (5, 3), (1, 4), "bidirectional_1.forward: GRU expected a mask"),
+        (bl.Branch(bl.MultiHeadAttention(1)), (5, 3), (1, 4), "multi_head_attention_1: expected a mask"),
+        (bl.Chain(bl.Reshape((2, 3)), bl.Chain(bl.BatchNorm(), bl.Flatten())), (6,), None, None),
+    ],
+    ids=["batch", "residual", "bidirectional", "branch", "enough"],
+)
+def test_what_does_not_fit_in_forward_is_told_with_the_path_of_the_layer(net, shape, mask, text):
+    _, params, state = net.init(bl.random.key(0), shape)
+    ctx = bl.Context(train=True, mask=None if mask is None else np.ones(mask, "f"))
+    if text is None:
+        net.forward(params, state, np.ones((1, *shape), "f"), ctx)
+        return
+    with pytest.raises(ShapeError, match=f"^{text}"):
+        net.forward(params, state, np.ones((1, *shape), "f"), ctx)

@@ -40,11 +40,11 @@ class DataError(BacklitError, ValueError):
 
 
 class TokenError(DataError):
-    """A token that is no row of an Embedding, which has `size` rows."""
+    """A token that is no row of the Embedding at `path`, which has `size` rows."""
 
-    def __init__(self, text: str, token: int, size: int) -> None:
-        self.token, self.size = token, size
-        super().__init__(text)
+    def __init__(self, text: str, token: int, size: int, path: str = "") -> None:
+        self.token, self.size, self.path = token, size, path
+        super().__init__(f"{path}: {text}" if path else text)
 
 
 class CheckpointError(BacklitError):

@@ -7,6 +7,7 @@ import numpy as np
 
 from backlit.engine import tree
 from backlit.errors import BacklitError, ShapeError, join
+from backlit.layers.compose import forward_child
 from backlit.protocol import Layer, Seen
 
 
@@ -22,7 +23,7 @@ class Explained:
         names, layer, step, shapes, frame = [], "", "", "", traceback
         while frame is not None:
             local, method = frame.tb_frame.f_locals, frame.tb_frame.f_code.co_name
-            if isinstance(local.get("layer"), Layer) and "name" in local:
+            if isinstance(local.get("layer"), Layer) and "name" in local and method != forward_child.__name__:
                 names.append(str(local["name"]))  # the loop of a composite over its layers
             if isinstance(local.get("self"), Layer) and method in ("forward", "backward"):
                 layer, step = type(local["self"]).__name__, method

@@ -113,6 +113,14 @@ def init_child(name: str, layer: Layer, key: Array, shape: Shape) -> tuple[Shape
         raise error.under(name) from None
 
 
+def forward_child(name: str, layer: Layer, params: Tree, state: Tree, x: Tree, ctx: Context) -> tuple[Tree, Tree, Tree]:
+    """`layer.forward` with the child's context; what does not fit (a mask, a batch) is told with the child's path."""
+    try:
+        return layer.forward(params, state, x, ctx)
+    except ShapeError as error:
+        raise error.under(name) from None
+
+
 def init_in_order(layers: Named, key: Array, shape: Shape) -> tuple[Shape, Tree, Tree]:
     """Each layer starts on the shape that the one before it leaves."""
     params, state = {}, {}
@@ -125,7 +133,7 @@ def forward_in_order(layers: Named, params: Tree, state: Tree, x: Array, ctx: Co
     """f_n(... f_1(x)); the cache holds every output on the way."""
     after, cache = {}, {}
     for name, layer in layers:
-        x, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
+        x, after[name], inside = forward_child(name, layer, params[name], state[name], x, ctx.at(name))
         cache[name] = Seen(x, inside)
     return x, after, cache
 
@@ -238,7 +246,7 @@ class Branch(Composite):
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
         after, cache = {}, {}
         for name, layer in self.layers:
-            y, after[name], inside = layer.forward(params[name], state[name], x, ctx.at(name))
+            y, after[name], inside = forward_child(name, layer, params[name], state[name], x, ctx.at(name))
             cache[name] = Seen(y, inside)
         return self._joined([cache[name].here for name, _ in self.layers]), after, cache
 

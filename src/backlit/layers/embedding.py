@@ -95,7 +95,7 @@ class Embedding(Layer):
         if len(bad):
             token, index = int(tokens[tuple(bad[0])]), tuple(map(int, bad[0]))
             text = f"Embedding expected tokens 0..{self.size - 1}, got {token} at {index}; {how_to_mend(token)}"
-            raise TokenError(f"{where}{text}", token, self.size)
+            raise TokenError(text, token, self.size, path)
 
 
 def how_to_mend(token: int) -> str:

@@ -17,6 +17,7 @@ from backlit.errors import BacklitError, SettingError, received
 from backlit.layers.compose import (
     Composite,
     backward_in_order,
+    forward_child,
     forward_in_order,
     init_child,
     init_in_order,
@@ -56,7 +57,8 @@ class Parallel(Composite):
         parts, contexts = self._named(x), self._contexts(ctx)
         out, after, cache = {}, {}, {}
         for name, layer in self.layers:
-            out[name], after[name], inside = layer.forward(params[name], state[name], parts[name], contexts[name])
+            given = (params[name], state[name], parts[name], contexts[name])
+            out[name], after[name], inside = forward_child(name, layer, *given)
             cache[name] = Seen(out[name], inside)
         return self._like(x, out), after, cache
 

@@ -21,7 +21,7 @@ def check_tokens(net: Layer, params: Tree, state: Tree, x: Any, name: str = "x")
     >>> _, params, state = net.init(bl.random.key(0), (3,))
     >>> check_tokens(net, params, state, np.array([[0, 1, 2], [3, 5, 4]]))
     Traceback (most recent call last):
-    backlit.errors.DataError: x: row 1, step 1 (from 0): expected a token 0..4 (Embedding has 5 rows), got 5; write size=6
+    backlit.errors.DataError: x: row 1, step 1 (from 0): expected a token 0..4 (embedding_1 has 5 rows), got 5; write size=6
     """
     x = np.asarray(x)
     if x.dtype.kind not in "iu":
@@ -37,7 +37,7 @@ def check_tokens(net: Layer, params: Tree, state: Tree, x: Any, name: str = "x")
             break
     row = int(np.argmax(x[(slice(None), *index)] == wrong.token))
     place = f"step {index[0]}" if len(index) == 1 else f"place {tuple(map(int, index))}"
-    of = f"a token 0..{wrong.size - 1} (Embedding has {wrong.size} rows), got {wrong.token}"
+    of = f"a token 0..{wrong.size - 1} ({wrong.path or 'Embedding'} has {wrong.size} rows), got {wrong.token}"
     raise DataError(f"{name}: row {row}, {place} (from 0): expected {of}; {how_to_mend(wrong.token)}")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from backlit.errors import BacklitError, SettingError, received
-from backlit.layers.compose import Composite, init_child
+from backlit.layers.compose import Composite, forward_child, init_child
 from backlit.protocol import Array, Context, Seen, Shape, Tree, need
 from backlit.settings import plain
 
@@ -71,7 +71,7 @@ class Bidirectional(Composite):
         xp, after, cache = x.__array_namespace__(), {}, {}
         back = ctx if ctx.mask is None else replace(ctx, mask=reverse(ctx.mask))
         for (name, layer), given, seen in zip(self.layers, (x, reverse(x)), (ctx, back), strict=True):
-            y, after[name], inside = layer.forward(params[name], state[name], given, seen.at(name))
+            y, after[name], inside = forward_child(name, layer, params[name], state[name], given, seen.at(name))
             cache[name] = Seen(y if name == "forward" else aligned(y), inside)
         parts = [cache[name].here for name in NAMES]
         return parts[0] + parts[1] if self.join == "add" else xp.concat(parts, axis=-1), after, cache
