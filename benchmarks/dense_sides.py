@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import harness
 import numpy as np
-
-LR, B1, B2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+import sides
+from sides import B1, B2, EPSILON, LR
 
 
 @dataclass(frozen=True)
@@ -40,27 +39,14 @@ def synthetic(sizes: tuple[int, ...]) -> Any:
     return bl.Dataset(x, (x @ rng.normal(size=(sizes[0], sizes[-1]))).argmax(1).astype(np.int32), tuple("0123456789"))
 
 
-class Side:
-    """What all sides share: start, rows, order of the batches."""
+class Side(sides.Side):
+    """Rows in the units that the net sees, and the layers' parameters at the start."""
 
     def __init__(self, task: Task) -> None:
-        from backlit.training.setup import setup
-
-        self.task, self.setup = task, setup(task.experiment())
-        train = self.setup.parts.train
-        self.x = np.ascontiguousarray(train.x.astype("f") * np.float32(self.setup.experiment.preprocessing[0].factor))
-        self.y = train.y
+        super().__init__(task)
+        self.x = np.ascontiguousarray(self.x.astype("f") * np.float32(self.setup.experiment.preprocessing[0].factor))
         names = [f"dense_{i + 1}" for i in range(len(task.sizes) - 1)]
         self.start = [(self.setup.params[n]["W"].copy(), self.setup.params[n]["b"].copy()) for n in names]
-        self.step, self.order = 0, np.zeros((0, task.batch), np.int32)
-
-    def batches(self, steps: int) -> np.ndarray:
-        """The rows of the next steps, (steps, B): the same for every side."""
-        size = self.setup.steps_per_epoch
-        while len(self.order) < self.step + steps:
-            self.order = np.concatenate([self.order, *self.setup.order(len(self.order) // size, 8)[0]])
-        self.step += steps
-        return self.order[self.step - steps : self.step]
 
     def loss(self) -> float:
         """Mean cross-entropy over all training rows, in float64, of the weights trained so far."""
@@ -73,64 +59,16 @@ class Side:
         return float((np.log(np.exp(a).sum(axis=1)) - a[np.arange(len(a)), self.y]).mean())
 
 
-class Backlit(Side):
-    """Ours: the trainer itself, its own chunks, batches drawn by itself."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(task)
-        from backlit import engine
-        from backlit.training.events import silent
-        from backlit.training.loop import Clock, Training
-
-        self.training = Training(self.setup, self._program(), engine.get("xla"), None, silent, Clock(0.0))
-        self.carry = self.training.begin()
-
-    def _program(self) -> Any:
-        from backlit.training.program import program
-
-        return program(self.setup.experiment, self.setup.params, self.setup.steps)
-
-    def advance(self, steps: int) -> None:
-        from backlit.training.interrupt import Asked
-
-        end = int(self.carry.moving.step) + steps
-        while (step := int(self.carry.moving.step)) < end:
-            self.training.longest = end - step
-            self.carry = self.training.advance(self.carry, Asked())
+class Backlit(sides.Backlit, Side):
+    """Ours."""
 
     def weights(self) -> Any:
         params = self.carry.moving.params
         return [(np.asarray(params[n]["W"]), np.asarray(params[n]["b"])) for n in sorted(params) if params[n]]
 
 
-class Torch(Side):
-    """PyTorch, eager or compiled, with fused Adam; rows gathered from a tensor in memory."""
-
-    def __init__(self, task: Task, compiled: bool) -> None:
-        super().__init__(task)
-        import torch
-
-        torch.set_num_threads(harness.THREADS)
-        self.torch = torch
-        layers: list[Any] = []
-        for i, (W, b) in enumerate(self.start):
-            dense = torch.nn.Linear(*W.shape)
-            dense.weight.data, dense.bias.data = torch.tensor(W.T.copy()), torch.tensor(b)
-            layers += [dense] + ([torch.nn.ReLU()] if i < len(self.start) - 1 else [])
-        self.net = torch.nn.Sequential(*layers)
-        self.rule = torch.optim.Adam(self.net.parameters(), lr=LR, betas=(B1, B2), eps=EPSILON, fused=True)
-        self.rows, self.labels = torch.tensor(self.x), torch.tensor(self.y.astype("i8"))
-        criterion = torch.nn.CrossEntropyLoss()
-        self.value = lambda x, y: criterion(self.net(x), y)
-        if compiled:
-            self.value = torch.compile(self.value)
-            self.value(self.rows[: task.batch], self.labels[: task.batch]).backward()
-
-    def advance(self, steps: int) -> None:
-        for rows in self.torch.from_numpy(self.batches(steps).astype("i8")):
-            self.rule.zero_grad(set_to_none=True)
-            self.value(self.rows[rows], self.labels[rows]).backward()
-            self.rule.step()
+class Torch(sides.Torch, Side):
+    """PyTorch, eager or compiled."""
 
     def weights(self) -> Any:
         dense = [m for m in self.net if hasattr(m, "weight")]
@@ -262,7 +200,7 @@ class ScikitLearn(Side):
         return list(zip(self.net.coefs_, self.net.intercepts_, strict=True))
 
 
-def sides(task: Task) -> dict[str, Any]:
+def all_sides(task: Task) -> dict[str, Any]:
     """All six, ours first."""
     return {
         "backlit": (Backlit, (task,)),

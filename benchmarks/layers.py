@@ -70,23 +70,20 @@ class Backlit:
         def once(given: Any) -> Any:
             params, state, x, above = given
             if layer is None:
-                found = loss(x, above)
-            else:
-                y, after, cache = layer.forward(params, state, x, bl.Context(train=True))
-                # The backward pass is another moment of a training: nothing of the forward pass may melt into it.
-                y, after, cache = self.engine.barrier((y, after, cache))
-                found = (y, after, layer.backward(params, cache, above)[:2])
-            return found
+                return loss(x, above)
+            y, after, cache = layer.forward(params, state, x, bl.Context(train=True))
+            # The backward pass is another moment of a training: nothing of the forward pass may melt into it.
+            y, after, cache = self.engine.barrier((y, after, cache))
+            return y, after, layer.backward(params, cache, above)[:2]
 
         def again(carry: Any, _: Any) -> Any:
             # What is given goes through a barrier too: nothing is known beforehand, nothing can be moved out of the loop.
             given = self.engine.barrier(carry[0])
             return (given, once(given)), 0.0
 
-        given = (params, state, x, above)
-        found = self.engine.compile(once)(given)
+        self.given = params, state, x, above
+        self.found = self.engine.compile(once)(self.given)
         self.run = self.engine.compile(lambda given, found, n: self.engine.scan(again, (given, found), n)[0][1])
-        self.given, self.found = given, found
 
     def advance(self, passes: int) -> None:
         self.found = self.engine.ready(self.run(self.given, self.found, np.zeros(passes, "f")))

@@ -70,7 +70,7 @@ def main() -> None:
     results = {}
     for batch in args.batches:
         steps = {32: 1200, 128: 600, 512: 200}.get(batch, 300)
-        found = harness.race(dense_sides.sides(dense_sides.Task(data, SIZES, batch)), steps, args.rounds)
+        found = harness.race(dense_sides.all_sides(dense_sides.Task(data, SIZES, batch)), steps, args.rounds)
         print("\n" + harness.table(f"{data}, batch {batch}, {steps} steps a round, {args.rounds} rounds", found))
         ours = found["backlit"]["rates"]
         torch = harness.paired(ours, found[harness.best(found, TORCH)]["rates"])

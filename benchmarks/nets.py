@@ -96,7 +96,7 @@ def main() -> None:
     results = {}
     for name in args.only:
         steps = STEPS.get(name, 20)
-        found = harness.race(nets_sides.sides(TASKS[name], FORMS.get(name, ("",))), steps, args.rounds)
+        found = harness.race(nets_sides.all_sides(TASKS[name], FORMS.get(name, ("",))), steps, args.rounds)
         print("\n" + harness.table(f"{name}, batch {TASKS[name].batch}, {steps} steps a round", found))
         best = harness.best(found, [n for n in found if n.startswith("torch")])
         lines = {}

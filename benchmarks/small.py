@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    found = harness.race(dense_sides.sides(dense_sides.Task("digits", (64, 32, 10), 32)), 4000, args.rounds)
+    found = harness.race(dense_sides.all_sides(dense_sides.Task("digits", (64, 32, 10), 32)), 4000, args.rounds)
     print(f"{harness.machine()}\n\n{harness.table('digits, 64-32-10, batch 32, 4000 steps a round', found)}")
     best = harness.best(found, OTHERS)
     ratio = harness.paired(found["backlit"]["rates"], found[best]["rates"])

@@ -26,7 +26,9 @@ def _module(layer: Any, params: Any, form: str) -> Any:
         return _MODULES[kind](layer, params, form)
     if kind == "Chain":
         return nn.Sequential(*(_module(child, params[name], form) for name, child in layer.layers))
-    raise NotImplementedError(f"torch_nets knows no {kind}")
+    raise TypeError(
+        f"{kind}: expected one of {', '.join(sorted(_MODULES))} or Chain; write its torch module into _MODULES"
+    )
 
 
 def _set(module: Any, **arrays: np.ndarray) -> Any:
@@ -52,7 +54,9 @@ def _conv(layer: Any, params: Any, form: str) -> Any:
 
     W = params["W"]  # (h, w, C, O)
     if layer.padding != "same":
-        raise NotImplementedError("padding must be 'same'")
+        raise ValueError(
+            f"Conv: expected padding 'same', got {layer.padding!r}; torch counts other paddings differently"
+        )
     # torch pads alike on both sides; with a stride 'same' pads less in front: the same work, on a grid moved by one.
     padding = tuple((n - 1) // 2 for n in W.shape[:2])
     stride = layer.stride if isinstance(layer.stride, int) else tuple(layer.stride)

@@ -69,7 +69,7 @@ def main() -> None:
     for name, loss in (("softmax", "SoftmaxCrossEntropy"), ("margin, tags", "MultiClassHinge")):
         run = window_classifier(text, data, loss, given.directory)
         show(name, run.predict(test.x), true, test, run)
-    run, threshold = window_scorer(text, given.directory)
+    run, threshold = window_scorer(text, data, given.directory)
     found = np.where(scores(run, test.x) > threshold, "I-NAME", "O")
     show("margin, windows", found, np.where(true == "O", "O", "I-NAME"), test, run)
     run = tagger(text, given.directory)
@@ -90,18 +90,18 @@ def window_classifier(text: Text, data: Dataset, loss: str, directory: Path | No
     return train(text, net, text.windows(), loss, 64, directory)
 
 
-def window_scorer(text: Text, directory: Path | None) -> tuple[bl.Run, float]:
+def window_scorer(text: Text, data: Dataset, directory: Path | None) -> tuple[bl.Run, float]:
     """(B, 1 + C, 5, 2) windows, the first around a name -> (B, 1 + C) scores; and the score from which a window has one.
 
     A margin between scores says nothing about their height: the threshold is the best one for the validation part.
     """
-    source = text.windows(corrupt=CORRUPT, against="tag")
+    source = text.windows(corrupt=CORRUPT, against="tag")  # of the same words, so with the same vocabulary
     net = bl.Chain(
-        text.embedding(len(source.load().vocabulary)), bl.Reshape((1 + CORRUPT, -1)), bl.Dropout(0.3),
+        text.embedding(len(data.vocabulary)), bl.Reshape((1 + CORRUPT, -1)), bl.Dropout(0.3),
         bl.Dense(150), bl.Tanh(), bl.Dropout(0.5), bl.Dense(1), bl.Flatten(),
     )  # fmt: skip
     run = train(text, net, source, "MaxMargin", 64, directory)
-    held_out = text.windows().load().validation
+    held_out = data.validation
     found, name = scores(run, held_out.x), held_out.y > 0
     order = np.argsort(-found)
     right, real = np.cumsum(name[order]), name.sum()

@@ -14,7 +14,7 @@ from jax.extend.core import jaxprs_in_params
 
 import backlit as bl
 from backlit import engine
-from backlit.engine import convolution_numpy, convolution_xla, random
+from backlit.engine import convolution_numpy, convolution_xla, cpu, random
 from backlit.engine.window import Window, exchanged, fit
 from backlit.errors import BacklitError, SettingError, ShapeError
 from backlit.settings import build
@@ -129,7 +129,8 @@ def test_xla_agrees_with_numpy(case):
 
 @pytest.mark.parametrize("name", ["volume", "groups", "depthwise", "interleaved", "few outputs"])
 def test_xla_agrees_with_numpy_on_other_devices(name, monkeypatch):
-    monkeypatch.setattr(convolution_xla, "_cpu", lambda: False)
+    for module in (convolution_xla, cpu):
+        monkeypatch.setattr(module, "on_cpu", lambda: False)
     x, W, dy = (a.astype("f") for a in arrays(CASES[name]))
     home = convolution_xla  # not by way of the engine, which keeps what it has traced for the CPU
     found = jax.jit(lambda *given: (*ours(home, *given, CASES[name][2]), home.channel_sums(given[0])))(x, W, dy)

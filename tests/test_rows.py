@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backlit import engine
-from backlit.engine.alone import alone
+from backlit.engine.cpu import alone
 from backlit.losses.cross_entropy import softmax
 
 ENGINES = {name: engine.get(name) for name in engine.NAMES}

@@ -18,11 +18,10 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from backlit.engine.alone import alone
+from backlit.engine.cpu import alone, on_cpu
 from backlit.engine.window import Array, Pairs, Sizes, Window, offsets, parts, products, seen, turned
 
 FEW = 50
@@ -38,7 +37,7 @@ def convolve_dx(dy: Any, W: Any, window: Window, shape: Sizes) -> Any:
     """dL/dx for x of the spatial `shape`: dy, stretched by the strides, convolved with the turned kernel."""
     kernel, once = W.shape[:-2], (1,) * len(shape)
     whole = all(k % s == 0 for k, s in zip(kernel, window.strides, strict=True))
-    if _cpu() and whole and window.dilation == once != window.strides and window.groups == 1:
+    if on_cpu() and whole and window.dilation == once != window.strides and window.groups == 1:
         return _interleaved(dy, W, window, shape)
     return _slide(dy, turned(W, window.groups), window.adjoint(shape, kernel), window.strides)
 
@@ -46,9 +45,9 @@ def convolve_dx(dy: Any, W: Any, window: Window, shape: Sizes) -> Any:
 def convolve_dW(x: Any, dy: Any, window: Window, kernel: Sizes) -> Any:
     """dL/dW for a kernel of the spatial size `kernel`: W[k] met x[o stride + k dilation - lo] in every output o."""
     groups, sizes, once = window.groups, dy.shape[1:-1], (1,) * len(kernel)
-    if _cpu() and groups == x.shape[-1] > 1:
+    if on_cpu() and groups == x.shape[-1] > 1:
         return _depthwise_dW(x, dy, window, kernel)
-    if _cpu() and groups > 1:
+    if on_cpu() and groups > 1:
         pairs = zip(parts(x, groups), parts(dy, groups), strict=True)
         return _beside(convolve_dW(a, b, window._replace(groups=1), kernel) for a, b in pairs)
     if math.prod(kernel) == groups == 1:
@@ -57,12 +56,12 @@ def convolve_dW(x: Any, dy: Any, window: Window, kernel: Sizes) -> Any:
     # Behind x stands what the last offset sees of the last output; what no output sees is cut off.
     axes = zip(window.padding, x.shape[1:-1], kernel, window.dilation, sizes, window.strides, strict=True)
     padding = tuple((lo, (k - 1) * d + (o - 1) * s + 1 - n - lo) for (lo, _), n, k, d, o, s in axes)
-    if _cpu() and len(kernel) == 3:
+    if on_cpu() and len(kernel) == 3:
         x = _side_by_side(_spread(x, (padding[0], (0, 0), (0, 0)), once), kernel[0], sizes[0], window)
         flat = Window(window.strides[1:], padding[1:], window.dilation[1:])
         dW = convolve_dW(x, jnp.reshape(dy, (-1, *dy.shape[2:])), flat, kernel[1:])  # (K2, K3, K1 C, O)
         return jnp.moveaxis(jnp.reshape(dW, (*kernel[1:], kernel[0], -1, dy.shape[-1])), 2, 0)
-    few = _cpu() and dy.shape[-1] < min(4, x.shape[-1])
+    few = on_cpu() and dy.shape[-1] < min(4, x.shape[-1])
     if few:  # as rows of the convolution, one or three channels are faster than as its outputs: the roles are exchanged
         x, dy, padding = dy, x, window.adjoint(x.shape[1:-1], kernel).padding
     space = tuple(range(1, len(kernel) + 1))
@@ -73,14 +72,14 @@ def convolve_dW(x: Any, dy: Any, window: Window, kernel: Sizes) -> Any:
         filters = jnp.transpose(dy, (*space, 0, dy.ndim - 1))  # (*out, B, O)
         return _canonical(images, filters, window.dilation, padding, *steps, batches=groups)  # (C / groups, *K, O)
 
-    dW = alone(convolved, x, dy) if _cpu() else convolved(x, dy)
+    dW = alone(convolved, x, dy)
     return jnp.moveaxis(jnp.flip(dW, space), 0, -1) if few else jnp.moveaxis(dW, 0, -2)
 
 
 def channel_sums(x: Any) -> Any:
     """The sum over all axes but the last, (..., C) -> (C,)."""
     rows = _flat(x)
-    if not _cpu():
+    if not on_cpu():
         return jnp.sum(rows, axis=0)
     # A product with ones: XLA sums columns three times as slowly.
     return jnp.matmul(jnp.ones((rows.shape[0],), x.dtype), rows, precision=lax.Precision.HIGHEST)
@@ -92,7 +91,7 @@ def _slide(x: Array, W: Array, window: Window, stretch: Sizes) -> Array:
     if math.prod(kernel) == groups == 1:
         x, first = _spread(x, window.padding, stretch), (0,) * len(kernel)
         return seen(x, first, window.unpadded.sizes(x.shape[1:-1], kernel), window) @ W[first]
-    if not _cpu():
+    if not on_cpu():
         return _canonical(x, W, window.strides, window.padding, stretch, window.dilation, groups)
     if products(W) <= FEW:
         return alone(lambda x, W: _sum_of_offsets(x, W, window, stretch), x, W)
@@ -188,10 +187,6 @@ def _spread(x: Array, padding: Pairs, stretch: Sizes) -> Array:
     """Zeros around the spatial axes and between neighbours; negative padding cuts off."""
     inner = [(lo, hi, s - 1) for (lo, hi), s in zip(padding, stretch, strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
-
-
-def _cpu() -> bool:
-    return jax.default_backend() == "cpu"
 
 
 def _flat(x: Array) -> Array:

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from backlit.engine import normalization_numpy as plain
+from backlit.engine.cpu import on_cpu
 from backlit.engine.normalization_numpy import rows, weighed
 
 WIDE = 64
@@ -37,7 +38,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, share: Any, epsilon: float) -> tup
 
     x (..., C); gamma, beta, mean and variance (C,); share has the shape of x's leading axes, None: all rows count alike.
     """
-    if not _on_cpu():
+    if not on_cpu():
         return plain.batch_norm(x, gamma, beta, share, epsilon)
     table, share_of = _side_by_side(x, share)  # (R, k C), (R, 1)
     n = table.shape[0]
@@ -55,7 +56,7 @@ def batch_norm_backward(
     x: Any, mean: Any, variance: Any, gamma: Any, share: Any, dy: Any, epsilon: float
 ) -> tuple[Any, Any, Any]:
     """dL/dx, dL/dgamma and dL/dbeta; x moves y also through mean and variance."""
-    if not _on_cpu():
+    if not on_cpu():
         return plain.batch_norm_backward(x, mean, variance, gamma, share, dy, epsilon)
     table, delta = _side_by_side(x)[0], _side_by_side(dy)[0]  # (R, k C)
     # sum dy (x - mean) = sum dy (x - c) + (c - mean) sum dy; the first row is as good a c as any near the mean.
@@ -73,7 +74,7 @@ def batch_norm_backward(
 def row_mean(x: Any) -> Any:
     """The mean over the last axis, (..., D) -> (..., 1)."""
     width = x.shape[-1]
-    while _on_cpu() and x.shape[-1] % 2 == 0 and x.shape[-1] > 16:
+    while on_cpu() and x.shape[-1] % 2 == 0 and x.shape[-1] > 16:
         half = x.shape[-1] // 2
         x = x[..., :half] + x[..., half:]
     return jnp.sum(x, axis=-1, keepdims=True) / width
@@ -81,7 +82,7 @@ def row_mean(x: Any) -> Any:
 
 def column_sum(x: Any) -> Any:
     """The sum over the axis before the last, (..., R, C) -> (..., C)."""
-    if not _on_cpu():
+    if not on_cpu():
         return plain.column_sum(x)
     *some, n, channels = x.shape
     k = _neighbours(n, channels)
@@ -89,10 +90,6 @@ def column_sum(x: Any) -> Any:
     table = jax.lax.optimization_barrier(jnp.reshape(x, (*some, n // k, k * channels)))
     sums = _tall_sum(table)  # (..., k C)
     return jnp.sum(jnp.reshape(sums, (*some, k, channels)), axis=-2)
-
-
-def _on_cpu() -> bool:
-    return bool(jax.default_backend() == "cpu")
 
 
 def _side_by_side(x: Any, share: Any = None) -> tuple[Any, Any]:

@@ -8,11 +8,11 @@ XLA goes through a row number by number, in order, since sums of floating-point 
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from backlit.engine import rows_numpy as plain
+from backlit.engine.cpu import on_cpu
 
 SHORT = 16
 """Numbers in a row up to which nothing is gained."""
@@ -20,7 +20,7 @@ SHORT = 16
 
 def row_max(x: Any) -> Any:
     """The largest number of each row, (..., K) -> (..., 1)."""
-    if not _on_cpu():
+    if not on_cpu():
         return plain.row_max(x)
     while (width := x.shape[-1]) > SHORT:
         half = (width + 1) // 2  # halves of an odd width share the number in the middle
@@ -30,10 +30,6 @@ def row_max(x: Any) -> Any:
 
 def row_sum(x: Any) -> Any:
     """The sum over the last axis, (..., K) -> (..., 1)."""
-    if not _on_cpu() or x.shape[-1] <= SHORT:
+    if not on_cpu() or x.shape[-1] <= SHORT:
         return plain.row_sum(x)
     return jnp.matmul(x, jnp.ones((x.shape[-1], 1), x.dtype), precision=lax.Precision.HIGHEST)
-
-
-def _on_cpu() -> bool:
-    return bool(jax.default_backend() == "cpu")

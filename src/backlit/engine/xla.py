@@ -18,6 +18,7 @@ import jax  # noqa: E402  (flags are read when the backend starts)
 import jax.numpy as jnp  # noqa: E402
 
 from backlit.engine.convolution_xla import channel_sums as channel_sums  # noqa: E402
+from backlit.engine.cpu import on_cpu  # noqa: E402
 from backlit.engine.normalization_xla import batch_norm as batch_norm  # noqa: E402
 from backlit.engine.normalization_xla import batch_norm_backward as batch_norm_backward  # noqa: E402
 from backlit.engine.normalization_xla import column_sum as column_sum  # noqa: E402
@@ -88,7 +89,7 @@ def prepare(fn: Callable[..., Any], *args: Any, products: str = "default") -> tu
 
 def product_libraries() -> tuple[str, ...]:
     """Which libraries can multiply matrices; which is the fastest depends on the shapes and the machine."""
-    return ("default", "eigen") if jax.default_backend() == "cpu" and devices.flag_is_known() else ("default",)
+    return ("default", "eigen") if on_cpu() and devices.flag_is_known() else ("default",)
 
 
 def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:

@@ -87,7 +87,7 @@ class MaxPool(Pool):
         if tiled(axes := self.axes(cache.shape[1:])):
             return to_largest(cache, axes, dy), {}, {}
         stages = self._stages(cache)
-        for axis, x, y in zip(self.axes(cache.shape[1:]), stages[-2::-1], stages[:0:-1], strict=True):
+        for axis, x, y in zip(axes, stages[-2::-1], stages[:0:-1], strict=True):
             xp = dy.__array_namespace__()
             free, parts = xp.ones_like(y, dtype=xp.bool), []
             for view in axis.views(x, -math.inf):
