@@ -32,6 +32,10 @@ from backlit.training.setup import Setup, setup
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: short enough to answer a signal, long enough that the host costs nothing."""
 
+SLOW_STEPS, SLOW_SECONDS = 10, 4.0
+"""Steps that a chunk of slow ones should have, and how long that may take: each call's memory for activations is new to the
+system and costs as much as a fraction of a step (docs/decisions.md)."""
+
 CHUNK_STEPS = 4096
 """Short epochs are joined up to about this many steps a chunk."""
 
@@ -297,4 +301,7 @@ class Training:
         return self.engine.place(np.asarray(value, np.int32), cores)
 
     def _chunk_length(self) -> int:
-        return max(1, int(CHUNK_SECONDS / self.pace)) if self.pace else 8
+        if not self.pace:
+            return 8
+        slow = min(SLOW_STEPS, int(SLOW_SECONDS / self.pace))
+        return max(1, int(CHUNK_SECONDS / self.pace), slow)
