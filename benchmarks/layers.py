@@ -3,7 +3,8 @@
     python benchmarks/layers.py [--rounds 7] [--only batch-norm max-pool]
 
 Run it alone: a busy machine measures itself. A pass is forward and backward with all gradients computed and none used;
-ours is a scan of passes, torch's a loop of them, eager (images channels last) or compiled.
+ours is a scan of passes, torch's a loop of them, eager (images channels last) or compiled. A round is long enough (about a
+second of large arrays) that what a call costs does not count, as in the chunks of a training.
 """
 
 import argparse
@@ -30,18 +31,18 @@ class Task:
 
 
 TASKS = {
-    "batch-norm 128x32x32x16": Task(lambda: bl.BatchNorm(), (128, 32, 32, 16), 40),
-    "batch-norm 128x8x8x64": Task(lambda: bl.BatchNorm(), (128, 8, 8, 64), 150),
+    "batch-norm 128x32x32x16": Task(lambda: bl.BatchNorm(), (128, 32, 32, 16), 300),
+    "batch-norm 128x8x8x64": Task(lambda: bl.BatchNorm(), (128, 8, 8, 64), 1000),
     "batch-norm 128x256": Task(lambda: bl.BatchNorm(), (128, 256), 2000),
-    "layer-norm 32x128x128": Task(lambda: bl.LayerNorm(), (32, 128, 128), 150),
-    "layer-norm 128x512": Task(lambda: bl.LayerNorm(), (128, 512), 1000),
-    "max-pool 64x28x28x16": Task(lambda: bl.MaxPool(2), (64, 28, 28, 16), 150),
-    "max-pool 64x32x32x32": Task(lambda: bl.MaxPool(2), (64, 32, 32, 32), 60),
+    "layer-norm 32x128x128": Task(lambda: bl.LayerNorm(), (32, 128, 128), 1000),
+    "layer-norm 128x512": Task(lambda: bl.LayerNorm(), (128, 512), 3000),
+    "max-pool 64x28x28x16": Task(lambda: bl.MaxPool(2), (64, 28, 28, 16), 500),
+    "max-pool 64x32x32x32": Task(lambda: bl.MaxPool(2), (64, 32, 32, 32), 300),
     "cross-entropy 128x10": Task(None, (128, 10), 5000),
-    "cross-entropy 8192x65": Task(None, (8192, 65), 100),
-    "conv 3x3 128x32x32x16": Task(lambda: bl.Conv(16, 3), (128, 32, 32, 16), 15, 1.0),
-    "conv 3x3 128x16x16x32": Task(lambda: bl.Conv(32, 3), (128, 16, 16, 32), 20, 1.0),
-    "conv 3x3 128x8x8x64": Task(lambda: bl.Conv(64, 3), (128, 8, 8, 64), 25, 1.0),
+    "cross-entropy 8192x65": Task(None, (8192, 65), 500),
+    "conv 3x3 128x32x32x16": Task(lambda: bl.Conv(16, 3), (128, 32, 32, 16), 30, 1.0),
+    "conv 3x3 128x16x16x32": Task(lambda: bl.Conv(32, 3), (128, 16, 16, 32), 30, 1.0),
+    "conv 3x3 128x8x8x64": Task(lambda: bl.Conv(64, 3), (128, 8, 8, 64), 30, 1.0),
 }
 
 

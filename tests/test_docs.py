@@ -21,15 +21,18 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SMALL = {
     "02_train.py": ["run", "--epochs", "4"],
+    "autoencoders.py": ["autoencoders", "--quick"],
     "mnist_softmax.py": ["study", "--quick"],
     "named_entities.py": ["--quick"],
     "shakespeare.py": ["char-lstm", "run", "--quick"],
+    "time_series.py": ["--quick"],
     "translate_dates.py": ["dates", "--quick"],
 }
 """Arguments that make an example quick; the others take none."""
 
 LEAVES = {
     "02_train.py": ["run/result.json", "run/report/index.html"],
+    "autoencoders.py": ["autoencoders/reconstructions.png"],
     "mnist_softmax.py": ["study/momentum.png", "study/learning_rate.png", "study/batch_size.png", "study/study.json"],
     "shakespeare.py": ["run/result.json"],
     "translate_dates.py": ["dates/attention.png"],
@@ -37,10 +40,12 @@ LEAVES = {
 SAYS = {
     "01_by_hand.py": ["delta2 = (p - onehot(t)) / B   (5, 3)", "dL/dW1 = x^T delta1   (4, 2)", "of the compiled step"],
     "02_train.py": ["test accuracy", "4 epochs became 14", "the same predictions: True"],
+    "autoencoders.py": ["PCA, 32 numbers", "denoising autoencoder, 64 numbers"],
     "estimators.py": ["five folds: accuracy 0.9", "best of 8 settings", "that nothing has seen: accuracy 0.9"],
     "mnist_softmax.py": ["With and without momentum", "Learning rate, Momentum", "Batch size, SGD"],
     "named_entities.py": ["majority", "margin, windows", "BiLSTM"],
     "shakespeare.py": ["nats a character on the validation part", "temperature 0.5"],
+    "time_series.py": ["persistence", "ridge, penalty", "GRU, decay", "their mean forecast"],
     "translate_dates.py": ["of 60 dates", "where the decoder looks: dates/attention.png"],
     "own_layer.py": ["All 7 gradients are right", "WRONG  forgetful_1.a", "Snake(frequency=2.0)"],
 }

@@ -9,7 +9,7 @@ the shortcut must too: Projection learns how, PadShortcut takes every stride-th 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from backlit.errors import SettingError
 from backlit.layers.activation import ReLU
@@ -23,11 +23,31 @@ from backlit.settings import Count
 
 
 @dataclass(frozen=True)
-class BasicBlock(Block):
+class ResidualBlock(Block):
+    """Base of the blocks: what they are set by, and the sum of both ways.
+
+    shortcut="projection" learns one where the shape changes (Projection), "pad" does without parameters (PadShortcut), as the
+    paper's nets for CIFAR do.
+    """
+
+    abstract: ClassVar[bool] = True
+    channels: Count
+    stride: Count = 1
+    shortcut: Literal["projection", "pad"] = "projection"
+
+    def sum(self, *main: Layer, norm: Layer | None) -> tuple[str, Layer]:
+        """shortcut(x) + main(x); a projection is followed by `norm`."""
+        pad = self.shortcut == "pad"
+        way = PadShortcut(self.channels, self.stride) if pad else Projection(self.channels, self.stride, norm)
+        return "sum", Branch(main=Chain(*main), shortcut=way)
+
+
+@dataclass(frozen=True)
+class BasicBlock(ResidualBlock):
     """y = relu(shortcut(x) + f(x)),   f = norm(conv(relu(norm(conv(x))))), both convolutions 3x3, the first with `stride`.
 
     Norm is BatchNorm, so the convolutions have no bias. shortcut="projection" learns one where the shape changes
-    (Projection), "pad" does without parameters (PadShortcut), as the paper's nets for CIFAR do.
+    (Projection), "pad" does without parameters (PadShortcut).
 
     Shapes: x (B, *S, C), y (B, *S / stride, channels).
     Errors: ShapeError for rows without a spatial axis; with "pad", for more channels than `channels`.
@@ -39,17 +59,13 @@ class BasicBlock(Block):
     ((4, 4, 16), ['sum.shortcut.conv', 'sum.shortcut.norm'])
     """
 
-    channels: Count
-    stride: Count = 1
-    shortcut: Literal["projection", "pad"] = "projection"
-
     def unfold(self) -> Named:
-        main = Chain(*conv_norm(self.channels, 3, self.stride), ReLU(), *conv_norm(self.channels, 3))
-        return (("sum", Branch(main=main, shortcut=shortcut(self, BatchNorm()))), ("relu", ReLU()))
+        first, second = conv_norm(self.channels, 3, self.stride), conv_norm(self.channels, 3)
+        return self.sum(*first, ReLU(), *second, norm=BatchNorm()), ("relu", ReLU())
 
 
 @dataclass(frozen=True)
-class BottleneckBlock(Block):
+class BottleneckBlock(ResidualBlock):
     """y = relu(shortcut(x) + f(x)), f a 1x1, a 3x3 and a 1x1 convolution, each normalised, ReLU between them.
 
     The first two have channels / 4 channels: fewer parameters for the depth. `stride` is that of the 3x3 one.
@@ -65,10 +81,6 @@ class BottleneckBlock(Block):
     (4, 4, 16)
     """
 
-    channels: Count
-    stride: Count = 1
-    shortcut: Literal["projection", "pad"] = "projection"
-
     def check(self) -> None:
         if self.channels % 4:
             raise SettingError([("channels", f"expected a multiple of 4, got {self.channels}")])
@@ -77,12 +89,11 @@ class BottleneckBlock(Block):
     def unfold(self) -> Named:
         narrow = self.channels // 4
         first, second, third = conv_norm(narrow, 1), conv_norm(narrow, 3, self.stride), conv_norm(self.channels, 1)
-        main = Chain(*first, ReLU(), *second, ReLU(), *third)
-        return (("sum", Branch(main=main, shortcut=shortcut(self, BatchNorm()))), ("relu", ReLU()))
+        return self.sum(*first, ReLU(), *second, ReLU(), *third, norm=BatchNorm()), ("relu", ReLU())
 
 
 @dataclass(frozen=True)
-class PreActivationBlock(Block):
+class PreActivationBlock(ResidualBlock):
     """y = shortcut(x) + f(x),   f = conv(relu(norm(conv(relu(norm(x)))))): nothing stands in the way of the identity.
 
     So a stack of them is x plus a sum of all f; a norm and a ReLU after the last block belong to it. A projection is
@@ -98,23 +109,11 @@ class PreActivationBlock(Block):
     (4, 4, 16)
     """
 
-    channels: Count
-    stride: Count = 1
-    shortcut: Literal["projection", "pad"] = "projection"
-
     def unfold(self) -> Named:
         first, second = (Conv(self.channels, 3, stride, b=None) for stride in (self.stride, 1))
-        main = Chain(BatchNorm(), ReLU(), first, BatchNorm(), ReLU(), second)
-        return (("sum", Branch(main=main, shortcut=shortcut(self, None))),)
+        return (self.sum(BatchNorm(), ReLU(), first, BatchNorm(), ReLU(), second, norm=None),)
 
 
 def conv_norm(channels: int, kernel: int, stride: int = 1) -> tuple[Layer, Layer]:
     """A convolution without bias and its normalisation, which has one."""
     return Conv(channels, kernel, stride, b=None), BatchNorm()
-
-
-def shortcut(block: BasicBlock | BottleneckBlock | PreActivationBlock, norm: Layer | None) -> Layer:
-    """The shortcut that the block asks for."""
-    if block.shortcut == "pad":
-        return PadShortcut(block.channels, block.stride)
-    return Projection(block.channels, block.stride, norm)

@@ -8,10 +8,11 @@ Branch(f, g)     y = f(x) + g(x), or both side by side;   dx = f.backward(dy_f) 
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from backlit.engine import random, tree
 from backlit.errors import SettingError, ShapeError, received, unknown
+from backlit.layers.join import Join, check_join, joined, joined_shape, parts_of_delta
 from backlit.protocol import Array, Context, Layer, Seen, Shape, Tree, need
 from backlit.settings import build, lookup, plain
 
@@ -219,15 +220,14 @@ class Branch(Composite):
     (8,)
     """
 
-    join: Literal["add", "concatenate"] = "add"
+    join: Join = "add"
 
-    def __init__(self, *layers: Any, join: Literal["add", "concatenate"] = "add", **more: Any) -> None:
+    def __init__(self, *layers: Any, join: Join = "add", **more: Any) -> None:
         object.__setattr__(self, "join", join)
         super().__init__(*layers, **more)
 
     def check(self) -> None:
-        if self.join not in ("add", "concatenate"):
-            raise SettingError([("join", f"expected 'add' or 'concatenate', got {received(self.join)}")])
+        check_join(self.join)
 
     def to_plain(self) -> dict[str, Any]:
         return {**super().to_plain(), **({"join": self.join} if self.join != "add" else {})}
@@ -238,37 +238,26 @@ class Branch(Composite):
         for name, layer in self.layers:
             out, params[name], state[name] = init_child(name, layer, key, shape)
             shapes.append(out)
-        compare = [s if self.join == "add" else s[:-1] for s in shapes]
-        need(len(set(compare)) == 1, f"Branch with join={self.join!r} expected outputs that fit, got {shapes}")
-        out = shapes[0] if self.join == "add" else (*shapes[0][:-1], sum(s[-1] for s in shapes))
-        return out, params, state
+        return joined_shape(self.join, shapes, "Branch"), params, state
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
         after, cache = {}, {}
         for name, layer in self.layers:
             y, after[name], inside = forward_child(name, layer, params[name], state[name], x, ctx.at(name))
             cache[name] = Seen(y, inside)
-        return self._joined([cache[name].here for name, _ in self.layers]), after, cache
+        return joined(self.join, [cache[name].here for name, _ in self.layers]), after, cache
 
     def step(self, params: Tree, state: Tree, memory: Tree, x: Array, ctx: Context) -> tuple[Array, Tree]:
         outputs, after = [], {}
         for name, layer in self.layers:
             y, after[name] = layer.step(params[name], state[name], memory[name], x, ctx.at(name))
             outputs.append(y)
-        return self._joined(outputs), after
-
-    def _joined(self, outputs: list[Array]) -> Array:
-        if self.join == "concatenate":
-            return outputs[0].__array_namespace__().concat(outputs, axis=-1)
-        return sum(outputs[1:], outputs[0])
+        return joined(self.join, outputs), after
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
-        grads, deltas, dxs, start = {}, {}, [], 0
-        for name, layer in self.layers:
-            part = dy
-            if self.join == "concatenate":
-                width = cache[name].here.shape[-1]
-                part, start = dy[..., start : start + width], start + width
+        grads, deltas, dxs = {}, {}, []
+        parts = parts_of_delta(self.join, dy, [cache[name].here for name, _ in self.layers])
+        for (name, layer), part in zip(self.layers, parts, strict=True):
             dx, grads[name], inside = layer.backward(params[name], cache[name].inside, part)
             deltas[name] = Seen(part, inside)
             dxs.append(dx)

@@ -32,7 +32,7 @@ from backlit.training.setup import Setup, setup
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: short enough to answer a signal, long enough that the host costs nothing."""
 
-SLOW_STEPS, SLOW_SECONDS = 10, 4.0
+SLOW_STEPS, SLOW_SECONDS = 40, 4.0
 """Steps that a chunk of slow ones should have, and how long that may take: each call's memory for activations is new to the
 system and costs as much as a fraction of a step (docs/decisions.md)."""
 

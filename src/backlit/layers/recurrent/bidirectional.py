@@ -1,10 +1,11 @@
 """A sequence read from both ends."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from backlit.errors import BacklitError, SettingError, received
+from backlit.errors import BacklitError, SettingError
 from backlit.layers.compose import Composite, forward_child, init_child
+from backlit.layers.join import Join, check_join, joined, joined_shape, parts_of_delta
 from backlit.protocol import Array, Context, Seen, Shape, Tree, need
 from backlit.settings import plain
 
@@ -34,15 +35,14 @@ class Bidirectional(Composite):
     ((5, 16), ['forward', 'backward'])
     """
 
-    join: Literal["add", "concatenate"] = "concatenate"
+    join: Join = "concatenate"
 
-    def __init__(self, *layers: Any, join: Literal["add", "concatenate"] = "concatenate", **more: Any) -> None:
+    def __init__(self, *layers: Any, join: Join = "concatenate", **more: Any) -> None:
         object.__setattr__(self, "join", join)
         super().__init__(*layers, **more)
 
     def check(self) -> None:
-        if self.join not in ("add", "concatenate"):
-            raise SettingError([("join", f"expected 'add' or 'concatenate', got {received(self.join)}")])
+        check_join(self.join)
         if len(self.layers) == 1:
             layer = self.layers[0][1]
             object.__setattr__(self, "layers", (("forward", layer), ("backward", replace(layer))))
@@ -62,24 +62,19 @@ class Bidirectional(Composite):
         for name, layer in self.layers:
             out, params[name], state[name] = init_child(name, layer, key, shape)
             shapes.append(out)
-        compare = [s if self.join == "add" else s[:-1] for s in shapes]
-        need(compare[0] == compare[1], f"Bidirectional with join={self.join!r} expected outputs that fit, got {shapes}")
-        last = shapes[0][-1] if self.join == "add" else shapes[0][-1] + shapes[1][-1]
-        return (*shapes[0][:-1], last), params, state
+        return joined_shape(self.join, shapes, "Bidirectional"), params, state
 
     def forward(self, params: Tree, state: Tree, x: Array, ctx: Context) -> tuple[Array, Tree, Tree]:
-        xp, after, cache = x.__array_namespace__(), {}, {}
+        after, cache = {}, {}
         back = ctx if ctx.mask is None else replace(ctx, mask=reverse(ctx.mask))
         for (name, layer), given, seen in zip(self.layers, (x, reverse(x)), (ctx, back), strict=True):
             y, after[name], inside = forward_child(name, layer, params[name], state[name], given, seen.at(name))
             cache[name] = Seen(y if name == "forward" else aligned(y), inside)
-        parts = [cache[name].here for name in NAMES]
-        return parts[0] + parts[1] if self.join == "add" else xp.concat(parts, axis=-1), after, cache
+        return joined(self.join, [cache[name].here for name in NAMES]), after, cache
 
     def backward(self, params: Tree, cache: Tree, dy: Array) -> tuple[Array, Tree, Tree]:
-        width, grads, deltas = cache["forward"].here.shape[-1], {}, {}
-        parts = (dy, dy) if self.join == "add" else (dy[..., :width], dy[..., width:])
-        dxs = []
+        grads, deltas, dxs = {}, {}, []
+        parts = parts_of_delta(self.join, dy, [cache[name].here for name in NAMES])
         for (name, layer), part in zip(self.layers, parts, strict=True):
             given = part if name == "forward" else aligned(part)
             dx, grads[name], inside = layer.backward(params[name], cache[name].inside, given)
