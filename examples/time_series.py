@@ -110,9 +110,9 @@ def compare(name: str, task: Task, directory: Path | None) -> None:
 def read(task: Task) -> Rows:
     """The rows of a series twice: as the models see them, and as values."""
     source, lag = task.source, task.source.difference
-    data = source.load()
+    data, targets = source.load(), list(source.table()[1])
     plain = replace(source, log=False, difference=0, length=source.length + lag).load()
-    last, before = (plain.x[:, -step].reshape(plain.y.shape) for step in (1, lag or 1))
+    last, before = (plain.x[:, -step, targets].reshape(plain.y.shape) for step in (1, lag or 1))
     return Rows(data, before if lag else np.zeros_like(before), last, plain.y, source.log, task.relative)
 
 

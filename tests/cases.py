@@ -5,11 +5,13 @@ Sizes differ on purpose (B != I != O), so that a transposed weight or a mixed-up
 kinks: `smooth` draws no number near 0 or +-1.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -160,6 +162,18 @@ INITIALIZERS = [
     InitializerRow(word_vectors, shape=(3, 2), mean=None, id="WordVectors"),
 ]  # fmt: skip
 
+
+def plain_adam(lr: float, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8) -> optax.GradientTransformation:
+    """Adam without the corrections, which Optax does not have."""
+
+    def update(grads: Any, state: Any, params: Any = None) -> Any:
+        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state[0], grads)
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state[1], grads)
+        return jax.tree.map(lambda m, v: -lr * m / (v**0.5 + epsilon), m, v), (m, v)
+
+    return optax.GradientTransformation(lambda params: (jax.tree.map(np.zeros_like, params),) * 2, update)
+
+
 _mask = {"dense": {"W": True, "b": False}}
 RULES = [
     RuleRow(bl.SGD(lr=0.1), optax.sgd(0.1)),
@@ -169,11 +183,41 @@ RULES = [
     RuleRow(bl.Adam(lr=0.05), optax.adam(0.05)),
     RuleRow(bl.Adam(lr=0.05, b1=0.7, b2=0.9, epsilon=1e-3), optax.adam(0.05, 0.7, 0.9, 1e-3)),
     RuleRow(bl.AdamW(lr=0.05, weight_decay=0.1), optax.adamw(0.05, weight_decay=0.1, mask=_mask)),
+    RuleRow(bl.Adam(lr=0.05, epsilon_root=1e-3), optax.adam(0.05, eps_root=1e-3)),
+    RuleRow(bl.Adam(lr=0.005, b1=0.8, corrected=False), plain_adam(0.005, 0.8)),
+    RuleRow(optim.NAdam(lr=0.05), optax.nadam(0.05)),
+    RuleRow(optim.RAdam(lr=0.05, b2=0.9), optax.radam(0.05, b2=0.9)),
+    RuleRow(optim.AMSGrad(lr=0.05, b2=0.7), optax.amsgrad(0.05, b2=0.7)),
+    RuleRow(optim.AdaMax(lr=0.05, b2=0.8), optax.adamax(0.05, b2=0.8)),
+    RuleRow(optim.AdaGrad(lr=0.1, initial=0.1), optax.adagrad(0.1, 0.1, eps=1e-16)),
+    RuleRow(optim.RMSProp(lr=0.02), optax.rmsprop(0.02, eps_in_sqrt=False)),
+    RuleRow(optim.RMSProp(lr=0.02, centred=True, epsilon=0.01),
+            optax.rmsprop(0.02, centered=True, eps=0.01, eps_in_sqrt=False)),
+    RuleRow(optim.RMSProp(lr=0.02, decay=0.8, momentum=0.7),
+            optax.rmsprop(0.02, 0.8, momentum=0.7, eps_in_sqrt=False)),
+    RuleRow(optim.AdaDelta(decay=0.8, epsilon=1e-3), optax.adadelta(1.0, 0.8, 1e-3)),
+    RuleRow(optim.Lion(lr=0.02, weight_decay=0.1), optax.lion(0.02, weight_decay=0.1, mask=_mask)),
+    RuleRow(optim.LARS(lr=0.05, weight_decay=0.1, trust=0.5),
+            optax.lars(0.05, 0.1, _mask, 0.5, trust_ratio_mask=_mask)),
+    RuleRow(optim.LAMB(lr=0.05, weight_decay=0.1),
+            optax.chain(optax.scale_by_adam(eps=1e-6), optax.add_decayed_weights(0.1, _mask),
+                        optax.masked(optax.scale_by_trust_ratio(), _mask), optax.scale_by_learning_rate(0.05))),
+    RuleRow(optim.Adan(lr=0.05, weight_decay=0.1), optax.adan(0.05, eps_root=0.0, weight_decay=0.1, mask=_mask)),
+    RuleRow(optim.Adafactor(lr=0.1, weight_decay=0.01),
+            optax.adafactor(0.1, weight_decay_rate=0.01, weight_decay_mask=_mask)),
+    RuleRow(optim.Adafactor(lr=0.1, least=2, scaled=False, clip=0.5),
+            optax.adafactor(0.1, 2, multiply_by_parameter_scale=False, clipping_threshold=0.5)),
     RuleRow(bl.ClipByNorm(0.5), optax.clip_by_global_norm(0.5)),
     RuleRow(bl.ClipByNorm(1e6), optax.clip_by_global_norm(1e6)),
     RuleRow(optim.chain(bl.ClipByNorm(0.5), bl.Adam(lr=0.05)),
             optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.05))),
 ]  # fmt: skip
+
+
+def _period(steps: int, end: float = 0.0) -> dict[str, float]:
+    """A period of a cosine with warm restarts from 0.3, as Optax has it."""
+    return {"init_value": 0.3, "peak_value": 0.3, "warmup_steps": 0, "decay_steps": steps, "end_value": end}
+
 
 SCHEDULES = [
     ScheduleRow(optim.Constant(0.3), lambda t: 0.3),
@@ -200,6 +244,40 @@ SCHEDULES = [
     ScheduleRow(
         optim.OneCycle(0.3, rise=0.45, divide=5.0, final_divide=50.0, steps=8),
         lambda t: float(optax.cosine_onecycle_schedule(8, 0.3, 0.45, 5.0, 50.0)(t)),
+    ),
+    ScheduleRow(
+        optim.WarmUp(optim.Constant(0.3), warm_up=4, shape="cosine"),
+        lambda t: 0.15 * (1 - math.cos(math.pi * min(1.0, (t + 1) / 4))),
+    ),
+    ScheduleRow(optim.NaturalExponential(0.3, rate=0.2), lambda t: 0.3 * math.exp(-0.2 * t)),
+    ScheduleRow(optim.InverseTime(0.3, rate=0.2), lambda t: 0.3 / (1 + 0.2 * t)),
+    ScheduleRow(optim.InverseTime(0.3, rate=0.5, power=0.5), lambda t: 0.3 / math.sqrt(1 + 0.5 * t)),
+    ScheduleRow(optim.Harmonic(0.3, tau=6), lambda t: 0.3 * 6 / max(t, 6)),
+    ScheduleRow(optim.Piecewise((0.3, 0.9, 0.1), at=(4, 9)), lambda t: 0.3 if t < 4 else 0.9 if t < 9 else 0.1),
+    ScheduleRow(
+        optim.WarmUpStableDecay(0.3, rise=0.2, fall=0.3, end=0.1, steps=10),
+        lambda t: 0.3 * min(1, t / 2) - 0.2 * math.sqrt(min(1, max(0, (t - 7) / 3))),
+    ),
+    ScheduleRow(
+        optim.WarmUpStableDecay(0.3, rise=0.0, fall=0.5, shape="linear", steps=10),
+        lambda t: 0.3 * min(1, max(0, (10 - t) / 5)),
+    ),
+    ScheduleRow(
+        optim.Restarts(0.3, period=4, end=0.1),
+        lambda t: float(optax.sgdr_schedule([_period(4, 0.1)] * 5)(t)),
+    ),
+    ScheduleRow(
+        optim.Restarts(0.3, period=2, grow=3),
+        lambda t: float(optax.sgdr_schedule([_period(2), _period(6), _period(18)])(t)),
+    ),
+    ScheduleRow(optim.Triangular(0.1, 0.5, half=3), lambda t: 0.1 + 0.4 * (1 - abs(t % 6 / 3 - 1))),
+    ScheduleRow(
+        optim.Triangular(0.1, 0.5, half=2, shrink=0.5), lambda t: 0.1 + 0.4 * (1 - abs(t % 4 / 2 - 1)) / 2 ** (t // 4)
+    ),
+    ScheduleRow(optim.Triangular(0.1, 0.5, half=3, fade=0.9), lambda t: 0.1 + 0.4 * (1 - abs(t % 6 / 3 - 1)) * 0.9**t),
+    ScheduleRow(
+        optim.After(optim.Linear(0.3, steps=10), updates=5, second=optim.Exponential(0.2, 0.5, every=2)),
+        lambda t: 0.3 * (1 - t / 10) if t < 5 else 0.2 * 0.5 ** ((t - 5) / 2),
     ),
 ]
 

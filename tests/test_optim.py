@@ -15,8 +15,8 @@ import backlit as bl
 from backlit import engine, optim
 from backlit.engine import tree
 from backlit.errors import SettingError
-from backlit.optim.rules import Transform
-from backlit.settings import build, known, plain
+from backlit.optim.rules import Rule, Transform
+from backlit.settings import Scheduled, build, hints, known, plain
 
 rules = pytest.mark.parametrize("row", cases.RULES)
 schedules = pytest.mark.parametrize("row", cases.SCHEDULES)
@@ -28,6 +28,19 @@ descending = pytest.mark.parametrize(
         bl.Nesterov(lr=0.02, momentum=0.9),
         bl.Adam(lr=optim.Cosine(0.1, steps=400)),
         bl.AdamW(lr=optim.Cosine(0.1, steps=400), weight_decay=0.0),
+        optim.AdaGrad(lr=0.5),
+        optim.RMSProp(lr=optim.Cosine(0.05, steps=400)),
+        optim.RMSProp(lr=optim.Cosine(0.02, steps=400), centred=True, momentum=0.5, epsilon=0.1),
+        optim.AdaDelta(lr=optim.Cosine(1.0, steps=400), decay=0.8, epsilon=1e-3),
+        optim.NAdam(lr=optim.Cosine(0.1, steps=400)),
+        optim.RAdam(lr=optim.Cosine(0.1, steps=400)),
+        optim.AMSGrad(lr=optim.Cosine(0.1, steps=400)),
+        optim.AdaMax(lr=optim.Cosine(0.1, steps=400)),
+        optim.Lion(lr=optim.Cosine(0.05, steps=400)),
+        optim.LARS(lr=optim.Cosine(1.0, steps=400), trust=0.05, momentum=0.5),
+        optim.LAMB(lr=optim.Cosine(0.1, steps=400)),
+        optim.Adan(lr=optim.Cosine(0.1, steps=400), b1=0.9),
+        optim.Adafactor(lr=optim.Cosine(0.1, steps=400)),
         optim.chain(bl.ClipByNorm(1.0), bl.Momentum(lr=0.02)),
     ],
     ids=lambda rule: type(rule).__name__,
@@ -121,24 +134,34 @@ def test_update_leaves_its_arguments_as_they_were(row):
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("rule", [bl.SGD, bl.Momentum, bl.Nesterov, bl.Adam, bl.AdamW], ids=lambda rule: rule.__name__)
-def test_a_traced_learning_rate_compiles_once_and_counts(rule):
+def every_number() -> list[Any]:
+    """Each number of each rule that may be a schedule or an array."""
+    found = []
+    for rule in sorted(set(known(Rule).values()), key=lambda cls: cls.__name__):
+        for name, hint in hints(rule).items():
+            if any(isinstance(mark, Scheduled) for mark in getattr(hint, "__metadata__", ())):
+                found.append(pytest.param(rule, name, id=f"{rule.__name__}.{name}"))
+    return found
+
+
+@pytest.mark.parametrize(("rule", "name"), every_number())
+def test_any_number_may_be_traced_compiles_once_and_counts(rule, name):
     traces = []
+    params = tree.map(lambda w: jnp.asarray(w, jnp.float32), beginning())
+    grads = tree.map(lambda w: w - 0.3 * w * w, params)
+    state = tree.map(lambda a: a + 0.8, rule(**{name: 0.5}).init(params))
 
     @jax.jit
-    def step(lr, grads, state, params, t):
+    def step(value, t):
         traces.append(1)
-        return rule(lr=lr).update(grads, state, params, t)[0]
+        return rule(**{name: value}).update(grads, state, params, t)
 
-    params = tree.map(lambda w: jnp.asarray(w, jnp.float32), beginning())
-    state = rule().init(params)
-    small = step(jnp.float32(0.01), params, state, params, jnp.int32(0))
-    large = step(jnp.float32(0.03), params, state, params, jnp.int32(1))
-    at_zero = rule(lr=0.03).update(params, state, params, jnp.int32(1))[0]
+    first, second = step(jnp.float32(0.3), jnp.int32(5)), step(jnp.float32(0.6), jnp.int32(5))
+    wanted = rule(**{name: 0.6}).update(grads, state, params, jnp.int32(5))
     assert len(traces) == 1
-    for a, b, c in zip(tree.leaves(small), tree.leaves(large), tree.leaves(at_zero), strict=True):
-        np.testing.assert_allclose(b, c, rtol=1e-4, atol=1e-7)
-        assert np.any(a != b)
+    for found, right in zip(tree.leaves(second), tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-7)
+    assert any(np.any(a != b) for a, b in zip(tree.leaves(first), tree.leaves(second), strict=True))
 
 
 @pytest.mark.parametrize("name", ["ClipByNorm", "L1L2"])

@@ -113,11 +113,16 @@ def test_engines_agree_over_50_steps_with_dropout():
 
 
 RULES = [bl.SGD(lr=0.1), bl.Momentum(lr=0.05), bl.Nesterov(lr=0.05), bl.Adam(lr=0.01), bl.AdamW(lr=0.01)]
+OTHERS = [bl.optim.RMSProp(centred=True, momentum=0.5), bl.optim.Adafactor(least=2), *(
+    rule() for rule in (bl.optim.AdaGrad, bl.optim.AdaDelta, bl.optim.NAdam, bl.optim.RAdam, bl.optim.AMSGrad,
+                        bl.optim.AdaMax, bl.optim.Lion, bl.optim.Adan, bl.optim.LARS, bl.optim.LAMB)
+)]  # fmt: skip
 EXTRAS = [{}, {"optimizer.lr": bl.optim.Cosine(0.1)}, {"penalty": bl.L1L2(0.01, 0.01), "clip": bl.ClipByNorm(0.5)},
           {"halving": bl.Halving(patience=1), "stopping": bl.Stopping(patience=3)}]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "at", "extra"), [*itertools.product(RULES, ("inside", "end"), EXTRAS)])
+@pytest.mark.parametrize(("rule", "at", "extra"), [*itertools.product(RULES, ("inside", "end"), EXTRAS),
+                                                     *((rule, "inside", {}) for rule in OTHERS)])  # fmt: skip
 def test_resume_is_bit_identical(tmp_path, monkeypatch, rule, at, extra):
     """R2: interrupted inside an epoch or at its end, then resumed: every array of the whole state is equal."""
     extra = dict(extra)

@@ -1,17 +1,13 @@
-"""Schedules that fall: by steps, along a line or a curve, and up and down once."""
+"""Schedules that end with the training: along a line or a curve, up and down once, level and down."""
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
-
-from annotated_types import Interval
+from typing import ClassVar, Literal
 
 from backlit.errors import SettingError
-from backlit.optim.schedules import Schedule, cos, fraction, length, maximum, minimum
+from backlit.optim.schedules import Schedule, Share, cos, fraction, length, maximum, minimum
 from backlit.protocol import Array
 from backlit.settings import Count, Fraction, NonNegative, Positive
-
-Share = Annotated[float, Interval(gt=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -59,59 +55,6 @@ class Polynomial(Schedule):
 
 
 @dataclass(frozen=True)
-class Exponential(Schedule):
-    """value(t) = start rate^(t / every): `rate` times as much after every `every` updates, without end.
-
-    >>> import backlit as bl
-    >>> bl.optim.Exponential(0.4, rate=0.5, every=10)(20)
-    0.1
-    """
-
-    start: NonNegative
-    rate: Positive = 0.5
-    every: Count = 1000
-
-    def __call__(self, step: Array) -> Array:
-        return self.start * self.rate ** (step / self.every)
-
-
-@dataclass(frozen=True)
-class Step(Schedule):
-    """value(t) = start factor^k, k how many of the moments `at` have passed, each a share of `steps`. Also: MultiStep.
-
-    Errors: SettingError unless the moments rise. Source: He et al. 2015, https://arxiv.org/abs/1512.03385 (1/10 at 1/2 and
-    at 3/4 of the training). Others: torch's MultiStepLR counts its moments in epochs.
-
-    >>> import backlit as bl
-    >>> s = bl.optim.Step(0.8, factor=0.5, steps=100)
-    >>> s(49), s(50), s(99)
-    (0.8, 0.4, 0.2)
-    """
-
-    aliases: ClassVar[tuple[str, ...]] = ("MultiStep",)
-    start: NonNegative
-    factor: Positive = 0.1
-    at: tuple[Share, ...] = (0.5, 0.75)
-    steps: Count | None = None
-
-    def check(self) -> None:
-        if not self.at or any(b <= a for a, b in zip(self.at, self.at[1:], strict=False)):
-            raise SettingError(
-                [("at", f"expected rising shares of the training, such as [0.5, 0.75], got {list(self.at)}")]
-            )
-
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
-
-    def __call__(self, step: Array) -> Array:
-        steps, value = length(self), self.start
-        for share in self.at:
-            passed = (step >= math.floor(share * steps)) * 1.0  # 0 or 1
-            value = value * (1.0 + (self.factor - 1.0) * passed)
-        return value
-
-
-@dataclass(frozen=True)
 class OneCycle(Schedule):
     """Up from peak / divide to `peak` in the first `rise` of the steps, then down to peak / (divide final_divide).
 
@@ -142,6 +85,42 @@ class OneCycle(Schedule):
         up = _eased(fraction(step, rising)) if rising else 1.0
         down = _eased(minimum(maximum((step - rising) / (steps - rising), 0.0), 1.0))
         return start + (self.peak - start) * up + (end - self.peak) * down
+
+
+@dataclass(frozen=True)
+class WarmUpStableDecay(Schedule):
+    """Up to `peak` along a line in the first `rise` of the steps, `peak`, and in the last `fall` of them to `end`.
+
+    The fall is 1 - sqrt(u), or with shape="linear" 1 - u. Also: WSD. The stable part can be trained on for longer.
+    Source: Hu et al. 2024, https://arxiv.org/abs/2404.06395; its fall: Hägele et al. 2024, https://arxiv.org/abs/2405.18392
+
+    >>> import backlit as bl
+    >>> s = bl.optim.WarmUpStableDecay(0.4, rise=0.1, fall=0.2, shape="linear", steps=100)
+    >>> s(5), s(50), round(s(90), 6), s(100)
+    (0.2, 0.4, 0.2, 0.0)
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("WSD",)
+    peak: NonNegative
+    rise: Fraction = 0.05
+    fall: Share = 0.2
+    end: NonNegative = 0.0
+    shape: Literal["root", "linear"] = "root"
+    steps: Count | None = None
+
+    def check(self) -> None:
+        if self.rise + self.fall > 1:
+            raise SettingError([("fall", f"expected at most 1 - rise = {1 - self.rise:g}, got {self.fall}")])
+
+    def over(self, steps: int) -> Schedule:
+        return self if self.steps else replace(self, steps=steps)
+
+    def __call__(self, step: Array) -> Array:
+        steps = length(self)
+        up = fraction(step, self.rise * steps) if self.rise else 1.0
+        u = minimum(maximum((step - (1.0 - self.fall) * steps) / (self.fall * steps), 0.0), 1.0)
+        down = u**0.5 if self.shape == "root" else u
+        return self.peak * up + (self.end - self.peak) * down
 
 
 def _eased(u: Array) -> Array:

@@ -1,18 +1,19 @@
-"""Update rules, in order of difficulty, each written as itself.
+"""Update rules: what they share, and those that follow the gradient with one step size for all numbers.
 
     init(params) -> state           update(grads, state, params, step) -> updates, state          params += updates
 
 A rule sees the whole tree at once; its numbers may be schedules or traced arrays. `step` counts updates from 0.
+The others: adaptive.py, adam.py, sign.py, large_batch.py, factored.py.
 """
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from backlit.engine import tree
-from backlit.optim.schedules import Schedule, at, plain_number
+from backlit.optim.schedules import Schedule, at
 from backlit.protocol import Array, Tree
-from backlit.settings import FractionNumber, NonNegativeNumber, PositiveNumber, Settings, hints
+from backlit.settings import FractionNumber, PositiveNumber, Settings, hints
 
 
 @dataclass(frozen=True)
@@ -112,81 +113,14 @@ class Nesterov(Rule):
         return tree.map(lambda g, v: -lr * (g + mu * v), grads, v), v
 
 
-class Moments(NamedTuple):
-    """Running means of the gradient (m) and of its square (v)."""
-
-    m: Tree
-    v: Tree
-
-
-@dataclass(frozen=True)
-class Adam(Rule):
-    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  w <- w - lr m^ / (sqrt(v^) + epsilon).
-
-    m^ = m / (1 - b1^t), v^ = v / (1 - b2^t) with t = step + 1 undo the bias of starting at zero; epsilon stands outside
-    the root. Source: Kingma, Ba 2015, https://arxiv.org/abs/1412.6980
-
-    >>> import backlit as bl, numpy as np
-    >>> rule, w = bl.Adam(lr=0.1), {"w": np.zeros(1)}
-    >>> round(float(rule.update({"w": np.ones(1)}, rule.init(w), w, 0)[0]["w"][0]), 6)
-    -0.1
-    """
-
-    lr: PositiveNumber = 0.001
-    b1: FractionNumber = 0.9
-    b2: FractionNumber = 0.999
-    epsilon: PositiveNumber = 1e-8
-
-    def init(self, params: Tree) -> Tree:
-        return Moments(zeros_like(params), zeros_like(params))
-
-    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
-        return adam_direction(self, grads, state, step)
-
-
-@dataclass(frozen=True)
-class AdamW(Rule):
-    """Adam with decoupled weight decay: w <- w - lr (m^ / (sqrt(v^) + epsilon) + weight_decay w).
-
-    Decay leaves biases and normalisation scales alone. Source: Loshchilov, Hutter 2019, https://arxiv.org/abs/1711.05101
-
-    >>> import backlit as bl, numpy as np
-    >>> rule, params = bl.AdamW(lr=0.1, weight_decay=0.5), {"W": np.ones(1)}
-    >>> round(float(rule.update({"W": np.zeros(1)}, rule.init(params), params, 0)[0]["W"][0]), 6)
-    -0.05
-    """
-
-    lr: PositiveNumber = 0.001
-    b1: FractionNumber = 0.9
-    b2: FractionNumber = 0.999
-    epsilon: PositiveNumber = 1e-8
-    weight_decay: NonNegativeNumber = 0.01
-
-    def init(self, params: Tree) -> Tree:
-        return Moments(zeros_like(params), zeros_like(params))
-
-    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
-        updates, state = adam_direction(self, grads, state, step)
-        shrink = at(self.lr, step) * at(self.weight_decay, step)
-        return tree.map_with_path(lambda p, u, w: u - shrink * w if decays(p) else u, updates, params), state
-
-
-def adam_direction(rule: Adam | AdamW, grads: Tree, state: Moments, step: Array) -> tuple[Tree, Moments]:
-    """The step of Adam: both running means, corrected for their start at zero."""
-    lr, b1, b2 = at(rule.lr, step), at(rule.b1, step), at(rule.b2, step)
-    t = plain_number(step) + 1.0
-    # Both corrections are one number each: a scale of the step and of epsilon, so no array is divided twice.
-    root = (1.0 - b2**t) ** 0.5
-    size, epsilon = lr * root / (1.0 - b1**t), at(rule.epsilon, step) * root
-    m = tree.map(lambda m, g: b1 * m + (1.0 - b1) * g, state.m, grads)
-    v = tree.map(lambda v, g: b2 * v + (1.0 - b2) * (g * g), state.v, grads)
-    updates = tree.map(lambda m, v: -size * m / (v.__array_namespace__().sqrt(v) + epsilon), m, v)
-    return updates, Moments(m, v)
-
-
 def decays(path: str) -> bool:
     """Whether weight decay and penalties apply to this parameter: not to biases and normalisation scales."""
     return path.rsplit(".", 1)[-1] not in ("b", "beta", "gamma", "slope")
+
+
+def decayed(updates: Tree, params: Tree, shrink: Array) -> Tree:
+    """The updates with decoupled weight decay, w <- (1 - shrink) w, of all but biases and normalisation scales."""
+    return tree.map_with_path(lambda p, u, w: u - shrink * w if decays(p) else u, updates, params)
 
 
 def zeros_like(params: Tree) -> Tree:

@@ -7,13 +7,17 @@ trainer fills it in with `over`. One clock: `step` counts updates from 0 and may
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Interval
 
 from backlit.errors import SettingError
 from backlit.protocol import Array
 from backlit.settings import Count, NonNegative, Settings
+
+Share = Annotated[float, Interval(gt=0, lt=1)]
+"""A part of the training."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Linear from 0: value(t) = then(t) (t + 1) / warm_up for t < warm_up; afterwards `then`, on the same clock.
+    """Up from 0: value(t) = then(t) r, r = (t + 1) / warm_up, for t < warm_up; afterwards `then`, on the same clock.
+
+    shape="cosine": (1 - cos(pi r)) / 2 in place of r.
 
     Source: Goyal et al. 2017, https://arxiv.org/abs/1706.02677. Others: torch restarts the clock after the warm-up.
 
@@ -83,6 +89,7 @@ class WarmUp(Schedule):
 
     then: Schedule
     warm_up: Count = 100
+    shape: Literal["linear", "cosine"] = "linear"
 
     def over(self, steps: int) -> "Schedule":
         if self.warm_up >= steps:
@@ -91,8 +98,8 @@ class WarmUp(Schedule):
         return replace(self, then=self.then.over(steps))
 
     def __call__(self, step: Array) -> Array:
-        ramp = (step + 1.0) / self.warm_up
-        return self.then(step) * minimum(ramp, 1.0)
+        ramp = minimum((step + 1.0) / self.warm_up, 1.0)
+        return self.then(step) * (ramp if self.shape == "linear" else 0.5 * (1.0 - cos(math.pi * ramp)))
 
 
 def at(setting: Any, step: Array) -> Array:
@@ -113,7 +120,7 @@ def length(schedule: Any) -> int:
     return int(schedule.steps)
 
 
-def fraction(step: Array, steps: int) -> Array:
+def fraction(step: Array, steps: float) -> Array:
     """step / steps, at most 1."""
     return minimum(step / steps, 1.0)
 
