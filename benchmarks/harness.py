@@ -110,7 +110,8 @@ def race(
     running = [w for w in workers if w.error is None]
     seconds: dict[str, list[float]] = {w.name: [] for w in running}
     for number in range(warm + rounds):
-        for worker in running:
+        # Forth and back: whoever follows a side whose threads still spin does so in every other round only.
+        for worker in running if number % 2 == 0 else reversed(running):
             if number == warm:
                 worker.settle()
             spent = worker.time(steps)

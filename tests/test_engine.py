@@ -155,6 +155,24 @@ def test_place_keeps_the_numbers(home):
 
 
 @both
+def test_what_is_shareable_keeps_its_numbers(home):
+    values = {"x": np.arange(3.0 * 2**16, dtype=np.float32).reshape(-1, 3)[1:], "few": np.ones(3), "none": None}
+    shared = home.shareable(values)
+    np.testing.assert_array_equal(shared["x"], values["x"])
+    np.testing.assert_array_equal(shared["few"], values["few"])
+    assert shared["none"] is None
+
+
+def test_devices_of_a_cpu_read_one_copy():
+    home = engine.get("xla")
+    whole = np.zeros(2**20 + 128, np.uint8)
+    start = 64 - whole.ctypes.data % 64 + 16  # not a multiple of 64, as NumPy's own large arrays
+    rows = home.shareable(whole[start : start + 2**20])
+    placed = home.place(rows, min(2, home.width()))
+    assert {shard.data.unsafe_buffer_pointer() for shard in placed.addressable_shards} == {rows.ctypes.data}
+
+
+@both
 def test_barrier_and_ready_pass_values_through(home):
     values = {"x": home.asarray([1.0, 2.0])}
     assert home.barrier(values)["x"].tolist() == [1.0, 2.0]

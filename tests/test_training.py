@@ -362,3 +362,19 @@ def test_directory_rules(tmp_path):
     np.savez(tmp_path / "data.npz", x=X + 1, y=LABELS)
     with pytest.raises(CheckpointError, match="other rows"):
         fit(e, directory=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize("shift", [-30.0, 0.25, 300])
+def test_a_net_that_learnt_from_bytes_sees_other_numbers_as_they_are(engine, shift):
+    """Not wrapped round to a byte: -30 is not 226, 0.25 not 0, 300 not 44."""
+    x = np.random.default_rng(0).integers(0, 256, size=(20, 4)).astype(np.uint8)
+    scale = bl.Scale(1 / 255)
+    run = bl.train(
+        bl.Chain(bl.Dense(3)), (x, x[:, 0] % 3), preprocessing=[scale], epochs=1, batch_size=5, engine=engine
+    )
+    assert run.facts["dtype"] == "uint8"
+    asked = x + np.asarray(shift)
+    wanted = (asked / 255).astype("f") @ np.asarray(run.params["dense_1"]["W"]) + np.asarray(run.params["dense_1"]["b"])
+    np.testing.assert_allclose(run.outputs(asked), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(run.outputs(x), run.outputs(x.astype(float)))

@@ -76,3 +76,17 @@ def _place(index: Any) -> str:
     if not rest:
         return f"row {row} (from 0)"
     return f"row {row}, step {rest[0] if len(rest) == 1 else tuple(rest)} (from 0)"
+
+
+def holds(dtype: np.dtype[Any], x: np.ndarray) -> bool:
+    """Whether the dtype has all these numbers as they are; floating dtypes may round.
+
+    >>> import numpy as np
+    >>> from backlit.data.checks import holds
+    >>> [holds(np.dtype("u1"), np.array(x)) for x in ([0.0, 255.0], [0.5], [-1], [256])]
+    [True, False, False, False]
+    """
+    if dtype.kind not in "iu" or np.can_cast(x.dtype, dtype):
+        return True
+    limits = np.iinfo(dtype)
+    return bool(np.array_equal(x, np.clip(np.rint(x), limits.min, limits.max)))

@@ -97,6 +97,11 @@ def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
     return tree.map(np.asarray, values)
 
 
+def shareable(values: Any) -> Any:
+    """The arrays of a tree where all devices can read them in place, however often they are placed."""
+    return values
+
+
 def width() -> int:
     """How many devices a program can be spread over."""
     return 1

@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import Any
 
-from backlit.engine import devices
+import numpy as np
+
+from backlit.engine import devices, tree
 
 log = logging.getLogger("backlit")
 devices.prepare(already_started="jax" in sys.modules)
@@ -29,6 +31,9 @@ from backlit.engine.onednn import convolve_dx as convolve_dx  # noqa: E402
 from backlit.engine.onednn import describe as _onednn  # noqa: E402
 from backlit.engine.rows_xla import row_max as row_max  # noqa: E402
 from backlit.engine.rows_xla import row_sum as row_sum  # noqa: E402
+
+LINE, WORTH_ALIGNING = 64, 2**16
+"""Bytes at whose multiples memory can be shared, and from which an array is worth it."""
 
 name = "xla"
 devices.configure(jax)
@@ -99,6 +104,24 @@ def place(values: Any, cores: int = 1, axis: int | None = None) -> Any:
     mesh = jax.sharding.Mesh(jax.devices()[:cores], ("data",))
     spec = jax.sharding.PartitionSpec(*[None] * (axis or 0), *([] if axis is None else ["data"]))
     return jax.device_put(values, jax.sharding.NamedSharding(mesh, spec))
+
+
+def shareable(values: Any) -> Any:
+    """The arrays of a tree where all devices of a CPU can read them in place, however often they are placed.
+
+    JAX takes NumPy's memory as it is where it begins at a multiple of 64 bytes, and copies it for each device otherwise.
+    """
+    return tree.map(_aligned, values) if on_cpu() else values
+
+
+def _aligned(a: Any) -> Any:
+    if not isinstance(a, np.ndarray) or a.ctypes.data % LINE == 0 or a.nbytes < WORTH_ALIGNING:
+        return a
+    room = np.empty(a.nbytes + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    made = room[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    made[...] = a
+    return made
 
 
 def width() -> int:

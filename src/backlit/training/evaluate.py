@@ -21,7 +21,7 @@ class Evaluator:
         self.program, self.engine, self.prepared = program, engine, engine.place(prepared)
         self.block = max(1, min(rows, LARGEST_BLOCK))
         self.compile_seconds = 0.0
-        self._runs: dict[bool, Any] = {}
+        self._runs: dict[tuple[Any, bool], Any] = {}
 
     def outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """(N, ...) outputs of the net for raw rows x (N, ...) and their mask (N, T) with placed parameters."""
@@ -31,10 +31,11 @@ class Evaluator:
 
     def _outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         given = (params, state, self.prepared, *self.engine.place(tuple(filled(a, self.block) for a in (x, mask))))
-        if (mask is None) not in self._runs:
-            self._runs[mask is None], seconds = self.engine.prepare(self.program.predict, *given)
+        kind = x.dtype, mask is None
+        if kind not in self._runs:
+            self._runs[kind], seconds = self.engine.prepare(self.program.predict, *given)
             self.compile_seconds += seconds
-        return np.asarray(self._runs[mask is None](*given))[: len(x)]
+        return np.asarray(self._runs[kind](*given))[: len(x)]
 
 
 def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:

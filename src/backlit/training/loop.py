@@ -92,6 +92,7 @@ class Training:
     why: str = ""
     pace: float = 0.0
     longest: int = 2**30
+    rows: Any = None
     placed: dict[int, Any] = field(default_factory=dict)
     feed: Any = None
     ahead: dict[int, Feed] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class Training:
         if self.layout not in programs:
             self.pace = trial(self.layout, 1)
         self.chunk, self.why = programs[self.layout], why
+        self.placed = {self.cores: self.placed[self.cores]}
         if self.directory and not recorded:
             self.directory.environment(self.engine.describe(), self.layout._asdict(), why)
 
@@ -291,8 +293,11 @@ class Training:
             parts, setup = self.setup.parts, self.setup
             key = random.fold(random.key(setup.experiment.seed), "step")
             held_out = blocks(parts.validation, cores) if len(parts.validation) else None
-            rows = (parts.train.x, parts.train.y, setup.prepared, setup.target_prepared, key, parts.train.mask)
-            self.placed[cores] = (*place(rows, cores), place(held_out, cores, 1))
+            if self.rows is None:  # one copy in memory, whatever layouts are tried
+                self.rows = self.engine.shareable((parts.train.x, parts.train.y, parts.train.mask))
+            x, y, mask = place(self.rows, cores)
+            prepared, target_prepared, key = place((setup.prepared, setup.target_prepared, key), cores)
+            self.placed[cores] = (x, y, prepared, target_prepared, key, mask, place(held_out, cores, 1))
         x, y, prepared, target_prepared, key, mask, held_out = self.placed[cores]
         indices, weight = place(self.setup.order(epoch, self.joined), cores, 2)
         return Feed(x, y, held_out, prepared, target_prepared, indices, weight, self._number(epoch, cores), key, mask)

@@ -9,7 +9,7 @@ import numpy as np
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset, apply_all, invert_all
-from backlit.data.checks import finite, masked, tokens
+from backlit.data.checks import finite, holds, masked, tokens
 from backlit.engine import random
 from backlit.errors import BacklitError, CheckpointError, DataError
 from backlit.evaluation.entities import are_tags, score_entities, sentences
@@ -133,7 +133,9 @@ class Run:
             raise DataError(f"rows: expected numbers, got {x.dtype}")
         if "vocabulary" in self.facts:
             tokens(x, len(self.facts["vocabulary"]), "rows")
-        x = x.reshape(-1, *shape).astype(self.facts["dtype"])
+        x, dtype = x.reshape(-1, *shape), np.dtype(self.facts["dtype"])
+        # A net that learnt from bytes may be asked about other numbers: pixels with noise, below 0 or in between.
+        x = x.astype(dtype if holds(dtype, x) else np.float32)
         finite(x, "rows")
         return x
 
