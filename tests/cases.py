@@ -207,6 +207,10 @@ RULES = [
             optax.adafactor(0.1, weight_decay_rate=0.01, weight_decay_mask=_mask)),
     RuleRow(optim.Adafactor(lr=0.1, least=2, scaled=False, clip=0.5),
             optax.adafactor(0.1, 2, multiply_by_parameter_scale=False, clipping_threshold=0.5)),
+    RuleRow(optim.ClipByValue(0.4), optax.clip(0.4)),
+    RuleRow(optim.ClipEach(0.5), optax.stateless(lambda grads, _: jax.tree.map(
+        lambda g: g * min(1.0, 0.5 / float(np.linalg.norm(g))), grads))),
+    RuleRow(optim.AdaptiveClip(0.05), optax.adaptive_grad_clip(0.05)),
     RuleRow(bl.ClipByNorm(0.5), optax.clip_by_global_norm(0.5)),
     RuleRow(bl.ClipByNorm(1e6), optax.clip_by_global_norm(1e6)),
     RuleRow(optim.chain(bl.ClipByNorm(0.5), bl.Adam(lr=0.05)),

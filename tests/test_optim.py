@@ -245,6 +245,25 @@ def test_penalty_agrees_with_jax_grad(l1, l2):
             np.testing.assert_allclose(tree.flatten(grads)[path], wanted, rtol=1e-12)
 
 
+def test_a_mapping_without_a_type_clips_by_norm():
+    assert build(optim.Clip, {"limit": 2.0}) == bl.ClipByNorm(2.0)
+    assert build(optim.Clip, {"type": "AGC", "limit": 0.1}) == optim.AdaptiveClip(0.1)
+    assert build(optim.Clip, "ClipEach") == optim.ClipEach(1.0)
+    with pytest.raises(SettingError, match="unknown clip 'ClipByNrm'; did you mean 'ClipByNorm'"):
+        build(optim.Clip, {"type": "ClipByNrm"})
+
+
+@pytest.mark.parametrize(
+    "clip", [bl.ClipByNorm(0.1), optim.ClipByValue(0.1), optim.ClipEach(0.1), optim.AdaptiveClip(0.1)]
+)
+def test_a_training_clips_and_its_experiment_goes_through_a_file(clip):
+    given = {"epochs": 2, "engine": "numpy", "optimizer": bl.SGD(lr=0.5), "batch_size": 16}
+    runs = [bl.train(bl.Chain(bl.Dense(3)), "iris", clip=c, **given) for c in (clip, None)]
+    assert abs(runs[0].params["dense_1"]["W"] - runs[1].params["dense_1"]["W"]).max() > 1e-3
+    experiment = runs[0].experiment
+    assert bl.config.from_plain(yaml.safe_load(yaml.safe_dump(experiment.to_plain()))).clip == clip
+
+
 def test_clipping_keeps_the_direction_and_bounds_the_length():
     grads = {"a": np.array([3.0]), "b": np.array([0.0, 4.0])}
     clipped, _ = bl.ClipByNorm(1.0).update(grads, {}, {}, 0)

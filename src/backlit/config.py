@@ -15,7 +15,7 @@ import backlit.losses  # noqa: F401  (its names are known to files once it is lo
 from backlit.data import Augmenter, Preprocessor, Source, Split
 from backlit.errors import BacklitError, SettingError, join, received, unknown
 from backlit.layers import Composite
-from backlit.optim import L1L2, Adam, ClipByNorm, Rule
+from backlit.optim import L1L2, Adam, Clip, Rule
 from backlit.protocol import Layer, Loss
 from backlit.settings import Count, PositiveNumber, Settings, plain
 from backlit.training.stopping import Halving, Stopping
@@ -69,7 +69,7 @@ class Experiment(Settings):
     augmentation: tuple[Augmenter, ...] = ()
     order: Literal["shuffled", "given", "streams"] = "shuffled"
     penalty: L1L2 = L1L2()
-    clip: ClipByNorm | None = None
+    clip: Clip | None = None
     frozen: tuple[str, ...] = ()
     batch_size: Count = 32
     epochs: Count = 20

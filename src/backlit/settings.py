@@ -42,6 +42,9 @@ class Settings:
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the same thing (Xavier is Glorot)."""
 
+    usual: ClassVar[str] = ""
+    """Of a base: the class that is meant where a mapping names none."""
+
     def __post_init__(self) -> None:
         problems: list[tuple[str, str]] = []
         for name, hint in hints(type(self)).items():
@@ -90,7 +93,7 @@ def build(kind: type[S], value: Any) -> S:
         fields = dict(value)
         if "type" not in fields and not dataclass_is_abstract(kind):
             return kind.from_plain(fields)
-        name = fields.pop("type", None)
+        name = fields.pop("type", kind.__dict__.get("usual"))
         if not isinstance(name, str):
             got = "nothing" if name is None else received(name)
             raise SettingError([("type", f"expected the name of {article(kind.__name__)}, got {got}")])

@@ -3,6 +3,7 @@
 from backlit.optim.adam import Adam, AdaMax, AdamW, AMSGrad, NAdam, RAdam
 from backlit.optim.adan import Adan
 from backlit.optim.adaptive import AdaDelta, AdaGrad, RMSProp
+from backlit.optim.clipping import AdaptiveClip, Clip, ClipByNorm, ClipByValue, ClipEach
 from backlit.optim.cycles import Restarts, Triangular
 from backlit.optim.decays import Linear, OneCycle, Polynomial, WarmUpStableDecay
 from backlit.optim.endless import Exponential, Harmonic, InverseTime, NaturalExponential
@@ -12,7 +13,7 @@ from backlit.optim.pieces import After, Piecewise, Step
 from backlit.optim.rules import SGD, Momentum, Nesterov, Rule
 from backlit.optim.schedules import Constant, Cosine, Schedule, WarmUp, at
 from backlit.optim.sign import Lion
-from backlit.optim.transforms import L1L2, ClipByNorm, chain
+from backlit.optim.transforms import L1L2, chain
 
 __all__ = [
     "L1L2",
@@ -27,8 +28,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adan",
+    "AdaptiveClip",
     "After",
+    "Clip",
     "ClipByNorm",
+    "ClipByValue",
+    "ClipEach",
     "Constant",
     "Cosine",
     "Exponential",

@@ -1,36 +1,12 @@
-"""What stands around a rule: clipping, penalties, composition."""
+"""What stands around a rule: composition, penalties."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from backlit.engine import tree
 from backlit.optim.rules import Transform, decays
-from backlit.optim.schedules import at
 from backlit.protocol import Array, Tree
-from backlit.settings import NonNegativeNumber, PositiveNumber, Settings
-
-
-@dataclass(frozen=True)
-class ClipByNorm(Transform):
-    """g <- g min(1, limit / ||g||), ||g|| over all parameters together: direction kept, length bounded.
-
-    Source: Pascanu, Mikolov, Bengio 2013, https://arxiv.org/abs/1211.5063
-
-    >>> import backlit as bl, numpy as np
-    >>> bl.ClipByNorm(1.0).update({"w": np.array([3.0, 4.0])}, {}, {}, 0)[0]["w"].round(3).tolist()
-    [0.6, 0.8]
-    """
-
-    limit: PositiveNumber = 1.0
-
-    def init(self, params: Tree) -> Tree:
-        return {}
-
-    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
-        size, limit = norm(grads), at(self.limit, step)
-        xp = size.__array_namespace__()
-        scale = limit / xp.maximum(size, limit + 0.0 * size)
-        return tree.map(lambda g: g * xp.astype(scale, g.dtype), grads), state
+from backlit.settings import NonNegativeNumber, Settings
 
 
 @dataclass(frozen=True)
@@ -84,10 +60,3 @@ class L1L2(Settings):
     def _slope(self, path: str, w: Array) -> Array:
         xp = w.__array_namespace__()
         return self.l1 * xp.sign(w) + self.l2 * w if decays(path) else xp.zeros_like(w)
-
-
-def norm(grads: Tree) -> Array:
-    """Euclidean norm over all leaves together."""
-    squares = [g.__array_namespace__().sum(g * g) for g in tree.leaves(grads)]
-    total = sum(squares[1:], squares[0])
-    return total.__array_namespace__().sqrt(total) if hasattr(total, "__array_namespace__") else total**0.5

@@ -13,7 +13,7 @@ from backlit.config import Experiment
 from backlit.data import apply_all, augment_all, invert_all
 from backlit.engine import tree
 from backlit.errors import SettingError, unknown
-from backlit.optim import ClipByNorm, chain
+from backlit.optim import chain
 from backlit.optim.rules import Transform
 from backlit.protocol import Array, Context, Trace, Tree, gradient
 from backlit.training.stopping import Watch, first_watch, seen
@@ -260,7 +260,7 @@ def program(experiment: Experiment, params: Tree, steps: int, per_step: bool = F
         rule: Transform = experiment.optimizer.over(steps)
     except SettingError as error:
         raise error.under("optimizer") from None
-    if isinstance(experiment.clip, ClipByNorm):
+    if experiment.clip:
         rule = chain(experiment.clip, rule)
     return Program(experiment, rule, frozen(experiment.frozen, params), per_step)
 
