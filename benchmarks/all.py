@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    for name in ("startup", "small", "mlp", "layers", "nets"):
+    for name in ("startup", "small", "mlp", "layers", "nets", "optimizers"):
         print(f"\n== {name}", flush=True)
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 
