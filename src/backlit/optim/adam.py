@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from backlit.engine import tree
-from backlit.optim.adaptive import sqrt
+from backlit.optim.adaptive import sqrt, used
 from backlit.optim.rules import Rule, decayed, zeros_like
 from backlit.optim.schedules import at, plain_number
 from backlit.protocol import Array, Tree
@@ -208,7 +208,8 @@ def ratio(
     The correction is one number: as a scale of the step and of epsilon it divides no array.
     """
     root = correction**0.5
-    size, epsilon, inside = size * root, at(rule.epsilon, step) * root, epsilon_root * correction
-    if isinstance(inside, float) and inside == 0:
+    size, epsilon = size * root, at(rule.epsilon, step) * root
+    if not used(epsilon_root):
         return tree.map(lambda m, v: -size * m / (sqrt(v) + epsilon), m, v)
+    inside = epsilon_root * correction
     return tree.map(lambda m, v: -size * m / (sqrt(v + inside) + epsilon), m, v)
