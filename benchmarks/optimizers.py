@@ -28,23 +28,17 @@ WANTED = {"10 M in 100": "1.0 and 80 % of memory's speed", "200 of 1 k": "3.0"}
 
 @dataclass(frozen=True)
 class Task:
-    """A rule, what torch calls it (None: it has none), and how many numbers a parameter makes it read and write."""
+    """A rule, its name and settings in torch (None: it has none), and how many numbers a parameter makes it read and write."""
 
     rule: Callable[[], Any]
-    torch: Callable[[Any, list[Any], str], Any] | None
+    torch: tuple[str, dict[str, float]] | None
     numbers: int
 
 
 TASKS = {
-    "momentum": Task(
-        lambda: bl.Momentum(lr=LR), lambda o, p, how: o.SGD(p, LR, 0.9, fused=how == "fused", foreach=how != "fused"), 5
-    ),
-    "adam": Task(
-        lambda: bl.Adam(lr=LR), lambda o, p, how: o.Adam(p, LR, fused=how == "fused", foreach=how != "fused"), 7
-    ),
-    "adamw": Task(
-        lambda: bl.AdamW(lr=LR), lambda o, p, how: o.AdamW(p, LR, fused=how == "fused", foreach=how != "fused"), 7
-    ),
+    "momentum": Task(lambda: bl.Momentum(lr=LR), ("SGD", {"momentum": 0.9}), 5),
+    "adam": Task(lambda: bl.Adam(lr=LR), ("Adam", {}), 7),
+    "adamw": Task(lambda: bl.AdamW(lr=LR), ("AdamW", {}), 7),
     "lion": Task(lambda: bl.optim.Lion(lr=LR), None, 5),
 }
 
@@ -97,9 +91,10 @@ class Torch:
         self.params = [torch.tensor(w, requires_grad=True) for w in params.values()]
         for w, g in zip(self.params, grads.values(), strict=True):
             w.grad = torch.tensor(g)
-        make = TASKS[name].torch
-        assert make is not None
-        self.rule = make(torch.optim, self.params, how)
+        known = TASKS[name].torch
+        assert known is not None
+        rule, more = getattr(torch.optim, known[0]), known[1]
+        self.rule = rule(self.params, lr=LR, **more, fused=how == "fused", foreach=how == "foreach")
 
     def advance(self, steps: int) -> None:
         for _ in range(steps):

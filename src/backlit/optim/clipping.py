@@ -34,10 +34,8 @@ class ClipByNorm(Clip):
     """
 
     def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
-        size, limit = norm(grads), at(self.limit, step)
-        xp = size.__array_namespace__()
-        scale = limit / xp.maximum(size, limit + 0.0 * size)
-        return tree.map(lambda g: g * xp.astype(scale, g.dtype), grads), state
+        scale = _shrink(norm(grads), at(self.limit, step))
+        return tree.map(lambda g: g * g.__array_namespace__().astype(scale, g.dtype), grads), state
 
 
 @dataclass(frozen=True)

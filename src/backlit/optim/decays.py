@@ -1,11 +1,11 @@
 """Schedules that end with the training: along a line or a curve, up and down once, level and down."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from backlit.errors import SettingError
-from backlit.optim.schedules import Schedule, Share, cos, fraction, length, maximum, minimum
+from backlit.optim.schedules import Schedule, Share, eased, fraction, length, maximum, minimum
 from backlit.protocol import Array
 from backlit.settings import Count, Fraction, NonNegative, Positive
 
@@ -22,9 +22,6 @@ class Linear(Schedule):
     start: NonNegative
     end: NonNegative = 0.0
     steps: Count | None = None
-
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
 
     def __call__(self, step: Array) -> Array:
         return self.start + (self.end - self.start) * fraction(step, length(self))
@@ -46,9 +43,6 @@ class Polynomial(Schedule):
     end: NonNegative = 0.0
     power: Positive = 1.0
     steps: Count | None = None
-
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
 
     def __call__(self, step: Array) -> Array:
         return self.end + (self.start - self.end) * (1.0 - fraction(step, length(self))) ** self.power
@@ -75,15 +69,12 @@ class OneCycle(Schedule):
     final_divide: Positive = 1e4
     steps: Count | None = None
 
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
-
     def __call__(self, step: Array) -> Array:
         steps = length(self)
         rising = math.floor(self.rise * steps)
         start, end = self.peak / self.divide, self.peak / self.divide / self.final_divide
-        up = _eased(fraction(step, rising)) if rising else 1.0
-        down = _eased(minimum(maximum((step - rising) / (steps - rising), 0.0), 1.0))
+        up = eased(fraction(step, rising)) if rising else 1.0
+        down = eased(minimum(maximum((step - rising) / (steps - rising), 0.0), 1.0))
         return start + (self.peak - start) * up + (end - self.peak) * down
 
 
@@ -112,17 +103,9 @@ class WarmUpStableDecay(Schedule):
         if self.rise + self.fall > 1:
             raise SettingError([("fall", f"expected at most 1 - rise = {1 - self.rise:g}, got {self.fall}")])
 
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
-
     def __call__(self, step: Array) -> Array:
         steps = length(self)
         up = fraction(step, self.rise * steps) if self.rise else 1.0
         u = minimum(maximum((step - (1.0 - self.fall) * steps) / (self.fall * steps), 0.0), 1.0)
         down = u**0.5 if self.shape == "root" else u
         return self.peak * up + (self.end - self.peak) * down
-
-
-def _eased(u: Array) -> Array:
-    """From 0 to 1 along half a wave of the cosine."""
-    return 0.5 * (1.0 - cos(math.pi * u))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from backlit.engine import tree
 from backlit.optim.adam import AdamLike, Moments, ratio
+from backlit.optim.clipping import norm
 from backlit.optim.rules import Rule, decays, zeros_like
 from backlit.optim.schedules import at
 from backlit.protocol import Array, Tree
@@ -67,7 +68,7 @@ class LAMB(AdamLike):
 def _trusted(trust: Array, w: Array, d: Array) -> Array:
     """trust ||w|| / ||d||, and 1 where one of them is 0."""
     xp = w.__array_namespace__()
-    length, of_step = (xp.sqrt(xp.sum(a * a)) for a in (w, d))
+    length, of_step = norm(w), norm(d)
     one = xp.ones_like(length)
     known = (length > 0) & (of_step > 0)
     return xp.where(known, trust * length / xp.where(known, of_step, one), one)

@@ -35,9 +35,6 @@ class Step(Schedule):
                 [("at", f"expected rising shares of the training, such as [0.5, 0.75], got {list(self.at)}")]
             )
 
-    def over(self, steps: int) -> Schedule:
-        return self if self.steps else replace(self, steps=steps)
-
     def __call__(self, step: Array) -> Array:
         steps, value = length(self), self.start
         for share in self.at:

@@ -32,7 +32,8 @@ class Schedule(Settings):
 
     def over(self, steps: int) -> "Schedule":
         """The same schedule with the length of the training filled in where it was left open."""
-        return self
+        left_open: dict[str, Any] = {"steps": steps} if getattr(self, "steps", steps) is None else {}
+        return replace(self, **left_open)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,6 @@ class Cosine(Schedule):
     end: NonNegative = 0.0
     steps: Count | None = None
 
-    def over(self, steps: int) -> "Schedule":
-        return self if self.steps else replace(self, steps=steps)
-
     def __call__(self, step: Array) -> Array:
         t = fraction(step, length(self))
         return self.end + (self.start - self.end) * 0.5 * (1.0 + cos(math.pi * t))
@@ -99,7 +97,7 @@ class WarmUp(Schedule):
 
     def __call__(self, step: Array) -> Array:
         ramp = minimum((step + 1.0) / self.warm_up, 1.0)
-        return self.then(step) * (ramp if self.shape == "linear" else 0.5 * (1.0 - cos(math.pi * ramp)))
+        return self.then(step) * (ramp if self.shape == "linear" else eased(ramp))
 
 
 def at(setting: Any, step: Array) -> Array:
@@ -138,3 +136,8 @@ def maximum(a: Array, b: float) -> Array:
 def cos(a: Array) -> Array:
     """cos for a Python number or an array."""
     return math.cos(a) if isinstance(a, int | float) else a.__array_namespace__().cos(a)
+
+
+def eased(u: Array) -> Array:
+    """From 0 to 1 along half a wave of the cosine."""
+    return 0.5 * (1.0 - cos(math.pi * u))
