@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    for name in ("startup", "small", "mlp", "layers", "nets", "optimizers"):
+    for name in ("startup", "small", "mlp", "layers", "nets", "optimizers", "lbfgs", "lr_find"):
         print(f"\n== {name}", flush=True)
         subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
 

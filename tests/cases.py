@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
+import rule_oracles as oracles
 from rows import LAYERS
 from rows.base import B, Draw, I, LayerRow, O, distributions, integers, label, signs, smooth, zero_one
 
@@ -207,6 +209,24 @@ RULES = [
             optax.adafactor(0.1, weight_decay_rate=0.01, weight_decay_mask=_mask)),
     RuleRow(optim.Adafactor(lr=0.1, least=2, scaled=False, clip=0.5),
             optax.adafactor(0.1, 2, multiply_by_parameter_scale=False, clipping_threshold=0.5)),
+    RuleRow(optim.Muon(lr=0.05, adam_lr=0.02), oracles.muon(0.05, 0.95, lambda n, p: 1.0, adam_lr=0.02)),
+    RuleRow(optim.Muon(lr=0.05, momentum=0.8, scale="adam", weight_decay=0.1),
+            oracles.muon(0.05, 0.8, lambda n, p: 0.2 * max(n, p) ** 0.5, 0.1)),
+    RuleRow(optim.Shampoo(lr=0.02, b2=0.9, every=3, weight_decay=0.1, damping=0.01),
+            oracles.shampoo(0.02, b2=0.9, every=3, decay=0.1, damping=0.01)),
+    RuleRow(optim.Shampoo(lr=0.1, b1=0.0, b2=1.0, graft="none", every=1, damping=0.01),
+            oracles.shampoo(0.1, 0.0, 1.0, "none", 1, damping=0.01)),
+    RuleRow(optim.Shampoo(lr=0.01, graft="sgd", every=4, largest=3),
+            oracles.shampoo(0.01, graft="sgd", every=4, long_rows=True)),
+    RuleRow(optim.SOAP(lr=0.02, epsilon=0.1), oracles.soap(0.02, 0.95, 0.95, 10, 0.01, 0.1)),
+    RuleRow(optim.SOAP(lr=0.02, b1=0.8, b2=0.9, every=1, weight_decay=0.0, epsilon=0.1),
+            oracles.soap(0.02, 0.8, 0.9, 1, 0.0, 0.1)),
+    RuleRow(optim.Adam8bit(lr=0.05), optax.adam(0.05), note="small arrays"),
+    RuleRow(optim.Adam8bit(lr=0.05, least=1), oracles.adam_8bit(0.05)),
+    RuleRow(optim.AdamW8bit(lr=0.05, b2=0.9, weight_decay=0.1, least=1), oracles.adam_8bit(0.05, b2=0.9, decay=0.1)),
+    RuleRow(optim.ScheduleFreeSGD(lr=0.2, weight_decay=0.1),
+            optax.contrib.schedule_free(optax.chain(optax.add_decayed_weights(0.1, _mask), optax.sgd(0.2)), 0.2)),
+    RuleRow(optim.ScheduleFreeAdamW(lr=0.05), optax.contrib.schedule_free_adamw(0.05)),
     RuleRow(optim.ClipByValue(0.4), optax.clip(0.4)),
     RuleRow(optim.ClipEach(0.5), optax.stateless(lambda grads, _: jax.tree.map(
         lambda g: g * min(1.0, 0.5 / float(np.linalg.norm(g))), grads))),
@@ -253,6 +273,8 @@ SCHEDULES = [
         optim.WarmUp(optim.Constant(0.3), warm_up=4, shape="cosine"),
         lambda t: 0.15 * (1 - math.cos(math.pi * min(1.0, (t + 1) / 4))),
     ),
+    ScheduleRow(optim.Product(0.5, optim.Linear(0.3, steps=8)), lambda t: 0.15 * (1 - min(t / 8, 1))),
+    ScheduleRow(optim.ForBatch(optim.Linear(0.3, steps=8), power=0.5, batch=64), lambda t: 0.15 * (1 - min(t / 8, 1))),
     ScheduleRow(optim.NaturalExponential(0.3, rate=0.2), lambda t: 0.3 * math.exp(-0.2 * t)),
     ScheduleRow(optim.InverseTime(0.3, rate=0.2), lambda t: 0.3 / (1 + 0.2 * t)),
     ScheduleRow(optim.InverseTime(0.3, rate=0.5, power=0.5), lambda t: 0.3 / math.sqrt(1 + 0.5 * t)),

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import backlit as bl
 from backlit import engine as engines
 from backlit.config import Experiment
-from backlit.data import Augmenter, CutOut, Dataset, Flip, Noise, RandomCrop, Reconstruct, augment_all
+from backlit.data import Augmenter, CutMix, CutOut, Dataset, Flip, Mixup, Noise, RandomCrop, Reconstruct, augment_all
+from backlit.data.mixing import mixed
 from backlit.engine import random, tree
 from backlit.errors import DataError, SettingError, ShapeError
 from backlit.protocol import Context
@@ -241,3 +245,72 @@ def test_tokens_are_not_reconstructed():
     tokens = bl.Arrays([[1, 0], [0, 1]], [0, 1], vocabulary=2)
     with pytest.raises(DataError, match="expected rows of numbers, got tokens"):
         Reconstruct(tokens).load()
+
+
+# Mixing
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
+def test_shares_are_drawn_from_the_beta_distribution(alpha):
+    mixing = Mixup(alpha=alpha)
+    shares = np.array([float(mixing.share(random.fold(random.key(0), i))) for i in range(2000)])
+    assert scipy.stats.kstest(shares, scipy.stats.beta(alpha, alpha).cdf).pvalue > 0.01
+    assert np.mean([mixing_share == 1.0 for mixing_share in shares]) < 0.3
+    seldom = Mixup(alpha=alpha, rate=0.3)
+    stays = np.mean([float(seldom.share(random.fold(random.key(1), i))) == 1.0 for i in range(500)])
+    assert stays > 0.6
+
+
+def test_cutmix_gives_each_pixel_to_one_of_two_and_counts_them():
+    x = np.arange(4, dtype="f")[:, None, None, None] + np.zeros((4, 7, 5, 2), "f")
+    shares = []
+    for i in range(40):
+        mixed, share = CutMix().mix(random.fold(random.key(2), i), x)
+        own = mixed == x
+        assert np.all(own | (mixed == x[::-1]))
+        np.testing.assert_allclose(own.mean(axis=(1, 2, 3)), float(share), rtol=1e-6)
+        shares.append(float(share))
+    assert min(shares) < 0.4
+    assert max(shares) > 0.9
+
+
+@pytest.mark.parametrize("mixing", [Mixup(alpha=0.4), CutMix()], ids=lambda m: type(m).__name__)
+def test_mixing_is_the_same_on_both_engines(mixing):
+    x = np.random.default_rng(0).normal(size=(6, 5, 4, 3)).astype("f")
+    key = random.key(9)
+    here, share = mixing.mix(key, x)
+    there, other = jax.jit(mixing.mix)(jnp.asarray(key), jnp.asarray(x))
+    np.testing.assert_allclose(share, other, rtol=1e-6)
+    np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [(bl.SoftmaxCrossEntropy(), np.eye(3)[[0, 2, 1, 1]]), (bl.losses.SquaredError(), np.arange(12.0).reshape(4, 3))],
+)
+def test_the_gradient_of_a_mixed_loss_is_that_of_a_mixed_target(loss, target):
+    y = np.random.default_rng(1).normal(size=(4, 3))
+    _, dy = mixed(loss, np.float64(0.3))(y, target)
+    _, wanted = loss(y, 0.3 * target + 0.7 * target[::-1])
+    np.testing.assert_allclose(dy, wanted, rtol=1e-12)
+
+
+def test_a_training_mixes_and_goes_through_a_file():
+    given = {"epochs": 3, "engine": "numpy", "optimizer": bl.SGD(lr=0.2)}
+    runs = [bl.train(bl.Chain(bl.Dense(3)), "iris", mixing=m, **given) for m in (None, bl.Mixup(alpha=1.0))]
+    assert abs(runs[0].params["dense_1"]["W"] - runs[1].params["dense_1"]["W"]).max() > 0.01
+    assert bl.config.from_plain(runs[1].experiment.to_plain()) == runs[1].experiment
+
+
+def test_rows_that_cannot_be_mixed():
+    with pytest.raises(ShapeError, match=r"CutMix: expected images .* got rows of shape \(4,\); use Mixup"):
+        bl.train(bl.Chain(bl.Dense(3)), "iris", mixing=bl.CutMix(), engine="numpy")
+    tokens = Dataset(np.zeros((9, 4), "i4"), np.arange(9) % 3, ("a", "b", "c"), vocabulary=("x", "y"))
+    with pytest.raises(SettingError, match="mixing: expected rows of numbers that are all real, got tokens"):
+        bl.train(
+            bl.Chain(bl.Embedding(2, 2), bl.Flatten(), bl.Dense(3)),
+            tokens,
+            mixing=bl.Mixup(),
+            engine="numpy",
+            batch_size=2,
+        )

@@ -67,7 +67,7 @@ def test_help_lists_the_commands_and_imports_no_heavy_library():
         f"print([m for m in {heavy!r} if m in sys.modules], code)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    for name in ("train", "evaluate", "predict", "report", "show", "see", "gradcheck", "list"):
+    for name in ("train", "evaluate", "predict", "report", "show", "see", "gradcheck", "lr-find", "lab", "list"):
         assert name in ran.stdout
     assert ran.stdout.splitlines()[-1] == "[] 0"
 

@@ -435,6 +435,7 @@ def public(kind: Any) -> set[type]:
 )
 def test_every_public_class_has_a_row(kind, rows):
     missing = public(kind) - {type(row) for row in rows}
+    missing -= {cls for cls in missing if getattr(cls, "asks", False)}  # test_second_order.py and test_wrappers.py
     assert not missing, f"add a row to tests/cases.py for {sorted(cls.__name__ for cls in missing)}"
 
 

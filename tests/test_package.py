@@ -28,8 +28,8 @@ LEVELS = (
     {"protocol", "labels"},
     {"initializers", "layers", "losses", "optim", "data", "word_vectors"},
     {"config", "training"},
-    {"evaluation", "generation", "gradcheck", "report", "plots", "see"},
-    {"api", "estimators", "overrides"},
+    {"evaluation", "generation", "gradcheck", "rate_curve", "rate_finder", "report", "plots", "see"},
+    {"api", "estimators", "lab", "overrides"},
     {"commandline", "cli", "__main__"},
 )
 USED_EVERYWHERE = {"backlit.evaluation.entities", "backlit.evaluation.metrics"}

@@ -35,9 +35,9 @@ _WHERE = {
     "backlit.optim": ["L1L2", "SGD", "Adam", "AdamW", "ClipByNorm", "Constant", "Cosine", "Momentum", "Nesterov",
                       "OneCycle", "WarmUp"],
     "backlit.data": [
-        "AirlinePassengers", "Arrays", "BreastCancer", "Center", "Characters", "Cifar10", "Csv", "CutOut", "Dataset", "Dates",
-        "Diabetes", "Digits", "ExchangeRates", "FashionMnist", "Flip", "Idx", "Iris", "Log", "MinMax", "Mnist",
-        "Noise", "Npz", "Polynomial", "RandomCrop", "Reconstruct", "Scale", "Series", "Split", "Standardize",
+        "AirlinePassengers", "Arrays", "BreastCancer", "Center", "Characters", "Cifar10", "Csv", "CutMix", "CutOut", "Dataset",
+        "Dates", "Diabetes", "Digits", "ExchangeRates", "FashionMnist", "Flip", "Idx", "Iris", "Log", "MinMax", "Mixup",
+        "Mnist", "Noise", "Npz", "Polynomial", "RandomCrop", "Reconstruct", "Scale", "Series", "Split", "Standardize",
         "TagWindows", "Tags", "TinyShakespeare", "Vocabulary", "Wine", "load_dataset",
     ],
     "backlit.api": ["train"],
@@ -47,11 +47,12 @@ _WHERE = {
     "backlit.gradcheck": ["check_gradients"],
     "backlit.generation": ["beam_search", "generate"],
     "backlit.plots": ["plot_loss_and_accuracy"],
+    "backlit.rate_finder": ["lr_find"],
     "backlit.estimators": ["Classifier", "Regressor"],
     "backlit.engine": ["random", "tree"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
-_MODULES = ("engine", "initializers", "layers", "losses", "optim", "config", "data", "errors")
+_MODULES = ("engine", "initializers", "layers", "losses", "optim", "config", "data", "errors", "lab")
 
 __all__ = [*sorted(_HOME), *_MODULES]
 

@@ -273,6 +273,44 @@ def gradcheck(
     return 0 if check.passed else 1
 
 
+@app.command(name="lr-find")
+def lr_find(
+    config: Config,
+    lowest: Annotated[float, typer.Option("--lowest", help="The learning rate to begin with.")] = 1e-7,
+    highest: Annotated[float, typer.Option("--highest", help="The learning rate to end with at the latest.")] = 10.0,
+    steps: Annotated[int, typer.Option("--steps", "-n", help="Updates from one to the other.")] = 200,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The picture, a .png; by default lab/lr-find-<name>.png."),
+    ] = None,
+    json: Json = False,
+    change: Set = None,
+) -> None:
+    """Suggest a learning rate: train while it rises until the loss explodes. Nothing that is learned is kept."""
+    from backlit.commandline import laboratory
+
+    laboratory.find_rate(config, change or [], lowest, highest, steps, out, json)
+
+
+@app.command()
+def lab(
+    name: Annotated[str | None, typer.Argument(help="The experiment; without one, the list of all.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Where pictures and numbers go; by default lab/<name>."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small version, to try it out.")] = False,
+    json: Json = False,
+) -> None:
+    """Run one of the classic experiments: what it measures in numbers and pictures."""
+    from backlit.commandline import laboratory
+
+    if name is None:
+        laboratory.catalogue(json)
+    else:
+        laboratory.perform(name, out, quick, json)
+
+
 @app.command(name="list")
 def names() -> None:
     """List the experiments that come with backlit."""

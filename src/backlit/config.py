@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import backlit.losses  # noqa: F401  (its names are known to files once it is loaded)
-from backlit.data import Augmenter, Preprocessor, Source, Split
+from backlit.data import Augmenter, Mixing, Preprocessor, Source, Split
 from backlit.errors import BacklitError, SettingError, join, received, unknown
 from backlit.layers import Composite
-from backlit.optim import L1L2, Adam, Clip, Rule
+from backlit.optim import L1L2, Adam, Clip, Group, Rule, Wrapper
 from backlit.protocol import Layer, Loss
 from backlit.settings import Count, PositiveNumber, Settings, plain
 from backlit.training.stopping import Halving, Stopping
@@ -45,10 +45,13 @@ class Experiment(Settings):
     optimizer       the update rule; its numbers may be schedules
     preprocessing   fitted on the training part, applied to every row in order; `target_preprocessing` to the targets
     augmentation    how training rows are changed at random, before the preprocessing, anew whenever they are seen
+    mixing          Mixup or CutMix: training rows of a batch mixed with each other, after the preprocessing
     order           of the training rows in an epoch: "shuffled", "given" as they stand, or "streams": row b of a batch
                     goes on where row b of the batch before it ended, for nets that remember from batch to batch
     penalty, clip   L1 and L2 in the loss; the largest norm of a gradient
-    frozen          paths of parameters that stay as they start: "dense_1" or "dense_1.W"
+    wrappers        what stands around the rule, in any order: averages, SAM, accumulation, noise, bounds (optim/wrappers.py)
+    groups          parameters, by path, with a learning rate, decay or rule of their own
+    frozen          paths of parameters that stay as they start: "dense_1", "dense_1.W", "*.b"
     layout          "one" device with threaded products, one device a core ("cores"), or "auto": the faster, measured
 
     >>> import backlit as bl
@@ -67,9 +70,12 @@ class Experiment(Settings):
     preprocessing: tuple[Preprocessor, ...] = ()
     target_preprocessing: tuple[Preprocessor, ...] = ()
     augmentation: tuple[Augmenter, ...] = ()
+    mixing: Mixing | None = None
     order: Literal["shuffled", "given", "streams"] = "shuffled"
     penalty: L1L2 = L1L2()
     clip: Clip | None = None
+    wrappers: tuple[Wrapper, ...] = ()
+    groups: tuple[Group, ...] = ()
     frozen: tuple[str, ...] = ()
     batch_size: Count = 32
     epochs: Count = 20

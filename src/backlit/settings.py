@@ -138,6 +138,21 @@ def plain(value: Any) -> Any:
     return value
 
 
+def filled(settings: S, **values: Any) -> S:
+    """The same with `values` wherever a field of this name, here or further in, was left open (None)."""
+
+    def inside(name: str, value: Any) -> Any:
+        if isinstance(value, Settings):
+            return filled(value, **values)
+        if type(value) is tuple:
+            return tuple(filled(v, **values) if isinstance(v, Settings) else v for v in value)
+        return values.get(name) if value is None else value
+
+    return dataclasses.replace(
+        settings, **{f.name: inside(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    )
+
+
 def checked(hint: Any, value: Any) -> Any:
     """`value` as `hint` wants it, or SettingError: the one place where a setting is judged."""
     if get_origin(hint) is Annotated and any(isinstance(m, Scheduled) for m in hint.__metadata__):
@@ -147,6 +162,8 @@ def checked(hint: Any, value: Any) -> Any:
         if value is None and type(None) in get_args(hint):
             return None
         options = [option for option in get_args(hint) if option is not type(None)]
+    if options != [hint] and len(options) == 1 and get_origin(options[0]) is Annotated:
+        return checked(options[0], value)
     if len(options) == 1 and isinstance(options[0], type) and issubclass(options[0], Settings):
         return build(options[0], value)
     if len(options) == 1 and get_origin(options[0]) is tuple and _is_settings(get_args(options[0])[0]):

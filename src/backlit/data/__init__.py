@@ -9,6 +9,7 @@ from backlit.data.download import fetch
 from backlit.data.embedded import BreastCancer, Diabetes, Digits, Iris, Polynomial, Wine
 from backlit.data.files import find, read_idx, write_idx
 from backlit.data.images import FashionMnist, Idx, Mnist
+from backlit.data.mixing import CutMix, Mixing, Mixup
 from backlit.data.preprocessing import (
     Center,
     Log,
@@ -38,6 +39,7 @@ __all__ = [
     "Characters",
     "Cifar10",
     "Csv",
+    "CutMix",
     "CutOut",
     "Dataset",
     "Dates",
@@ -50,6 +52,8 @@ __all__ = [
     "Iris",
     "Log",
     "MinMax",
+    "Mixing",
+    "Mixup",
     "Mnist",
     "Noise",
     "Npz",

@@ -166,3 +166,14 @@ def vjp(fn: Callable[..., Any], params: Any, x: Any, dy: Any) -> tuple[Any, Any]
 def output_shape(fn: Callable[..., Any], params: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a row of fn(params, x) for rows of `shape`, found without computing it."""
     return tuple(jax.eval_shape(fn, params, jax.ShapeDtypeStruct((2, *shape), jnp.float32)).shape[1:])
+
+
+def jvp(fn: Callable[[Any], Any], params: Any, tangent: Any) -> tuple[Any, Any]:
+    """fn(params) and its derivative along `tangent`, d/dh fn(params + h tangent) at h = 0: forward mode."""
+    value, derivative = jax.jvp(fn, (params,), (tangent,))
+    return value, derivative
+
+
+def vectorize(fn: Callable[..., Any], *args: Any) -> Any:
+    """fn(*args) for each entry along the first axis of every leaf of `args`, results stacked; many trainings at once."""
+    return jax.vmap(fn)(*args)

@@ -21,7 +21,8 @@ from backlit.errors import NonFiniteError
 from backlit.optim import L1L2, Rule
 from backlit.protocol import Context, Layer, Loss, Tree
 from backlit.training.blame import REMEDY, blame
-from backlit.training.program import Feed, Moving, Program, no_sums, program
+from backlit.training.program import Feed, Moving, Program, program
+from backlit.training.sums import no_sums
 
 ELSEWHERE = Arrays((), ())
 """Stands for the data in an experiment whose rows are handed over as arrays."""

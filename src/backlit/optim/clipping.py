@@ -34,7 +34,7 @@ class ClipByNorm(Clip):
     """
 
     def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
-        scale = _shrink(norm(grads), at(self.limit, step))
+        scale = shrink(norm(grads), at(self.limit, step))
         return tree.map(lambda g: g * g.__array_namespace__().astype(scale, g.dtype), grads), state
 
 
@@ -50,7 +50,7 @@ class ClipEach(Clip):
 
     def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
         limit = at(self.limit, step)
-        return tree.map(lambda g: g * _shrink(norm(g), limit), grads), state
+        return tree.map(lambda g: g * shrink(norm(g), limit), grads), state
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,20 @@ class AdaptiveClip(Clip):
         limit = at(self.limit, step)
 
         def clipped(g: Array, w: Array) -> Array:
-            xp, size = g.__array_namespace__(), _of_units(w)
-            return g * _shrink(_of_units(g), limit * xp.maximum(size, xp.zeros_like(size) + self.least))
+            xp, size = g.__array_namespace__(), units(w)
+            return g * shrink(units(g), limit * xp.maximum(size, xp.zeros_like(size) + self.least))
 
         return tree.map(clipped, grads, params), state
 
 
-def _of_units(a: Array) -> Array:
+def units(a: Array) -> Array:
     """The norm of each unit, as it is repeated to the array."""
     xp = a.__array_namespace__()
     axes = tuple(range(a.ndim - 1)) if a.ndim > 1 else None
     return xp.sqrt(xp.sum(a * a, axis=axes, keepdims=True))
 
 
-def _shrink(size: Array, limit: Array) -> Array:
+def shrink(size: Array, limit: Array) -> Array:
     """min(1, limit / size)."""
     xp = size.__array_namespace__()
     return limit / xp.maximum(size, limit + 0.0 * size)

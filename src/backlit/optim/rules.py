@@ -3,17 +3,21 @@
     init(params) -> state           update(grads, state, params, step) -> updates, state          params += updates
 
 A rule sees the whole tree at once; its numbers may be schedules or traced arrays. `step` counts updates from 0.
-The others: adaptive.py, adam.py, sign.py, large_batch.py, factored.py.
+The others: adaptive.py, adam.py, sign.py, large_batch.py, factored.py, schedule_free.py, sophia.py, second_order.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from backlit.engine import tree
-from backlit.optim.schedules import Schedule, at
+from backlit.errors import BacklitError, SettingError
+from backlit.optim.schedules import Product, Schedule, at, lengthened
 from backlit.protocol import Array, Tree
-from backlit.settings import FractionNumber, PositiveNumber, Settings, hints
+from backlit.settings import FractionNumber, PositiveNumber, Settings
+
+if TYPE_CHECKING:
+    from backlit.optim.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Transform(Settings):
     """Base of everything that turns gradients into updates."""
 
     abstract: ClassVar[bool] = True
+    asks: ClassVar[bool] = False
+    """Whether `update` takes the objective too, to ask for the loss elsewhere or for its curvature."""
 
     @abstractmethod
     def init(self, params: Tree) -> Tree:
@@ -30,12 +36,21 @@ class Transform(Settings):
     def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
         """What to add to the parameters, and the new state."""
 
+    def kept(self, params: Tree, state: Tree) -> Tree:
+        """The parameters to validate and to keep: these, but for a rule that takes its gradients elsewhere."""
+        return params
+
+    def rate(self, state: Tree, step: Array) -> Array:
+        """The learning rate of update number `step`; NaN for what has none."""
+        return float("nan")
+
+    def rescaled(self, factor: Array) -> Any:
+        """The same with every learning rate times `factor`, which may be traced."""
+        return self
+
     def over(self, steps: int) -> Any:
         """The same with every open schedule set to the length of the training."""
-        from dataclasses import replace
-
-        values = {name: getattr(self, name) for name in hints(type(self))}
-        return replace(self, **{k: v.over(steps) for k, v in values.items() if isinstance(v, Schedule)})
+        return replace(self, **lengthened(self, steps))
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,52 @@ class Rule(Transform):
 
     abstract: ClassVar[bool] = True
     lr: PositiveNumber = 0.01
+
+    def over(self, steps: int) -> Any:
+        rule = super().over(steps)
+        if isinstance(rule.lr, Schedule) and float(rule.lr(steps - 1)) == 0.0:
+            text = f"expected a schedule for all {steps} updates of the training, got one that is 0 before its end"
+            raise SettingError([("lr", f"{text}; leave out its own number of steps, or give it an end above 0")])
+        return rule
+
+    def rate(self, state: Tree, step: Array) -> Array:
+        return at(self.lr, step)
+
+    def rescaled(self, factor: Array) -> Any:
+        product: Any = Product(self.lr, factor)
+        return replace(self, lr=product)
+
+
+@dataclass(frozen=True)
+class Asking(Rule):
+    """Base of the rules that ask for the loss at other points, or for its curvature: second order, Sophia."""
+
+    abstract: ClassVar[bool] = True
+    asks: ClassVar[bool] = True
+
+    @abstractmethod
+    def update(
+        self, grads: Tree, state: Tree, params: Tree, step: Array, objective: "Objective | None" = None
+    ) -> tuple[Tree, Tree]:
+        """What to add to the parameters, and the new state; `objective` gives loss and curvature of this batch."""
+
+    def given(self, objective: "Objective | None") -> "Objective":
+        """The objective, or BacklitError where there is none."""
+        if objective is None:
+            text = "asks for the loss at other points: expected update(grads, state, params, step, objective), got none"
+            raise BacklitError(f"{type(self).__name__} {text}; backlit.train and optim.minimize give it")
+        return objective
+
+
+def applied(
+    rule: Transform, grads: Tree, state: Tree, params: Tree, step: Array, objective: "Objective | None"
+) -> tuple[Tree, Tree]:
+    """rule.update, with the objective where the rule asks."""
+    if rule.asks:
+        asking: Any = rule
+        found: tuple[Tree, Tree] = asking.update(grads, state, params, step, objective)
+        return found
+    return rule.update(grads, state, params, step)
 
 
 @dataclass(frozen=True)

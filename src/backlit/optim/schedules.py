@@ -14,7 +14,7 @@ from annotated_types import Interval
 
 from backlit.errors import SettingError
 from backlit.protocol import Array
-from backlit.settings import Count, NonNegative, Settings
+from backlit.settings import Count, NonNegative, NonNegativeNumber, Settings, hints
 
 Share = Annotated[float, Interval(gt=0, lt=1)]
 """A part of the training."""
@@ -32,8 +32,7 @@ class Schedule(Settings):
 
     def over(self, steps: int) -> "Schedule":
         """The same schedule with the length of the training filled in where it was left open."""
-        left_open: dict[str, Any] = {"steps": steps} if getattr(self, "steps", steps) is None else {}
-        return replace(self, **left_open)
+        return replace(self, **lengthened(self, steps))
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,66 @@ class WarmUp(Schedule):
         if self.warm_up >= steps:
             text = f"expected a warm-up shorter than the training of {steps} steps, got {self.warm_up}"
             raise SettingError([("warm_up", text)])
-        return replace(self, then=self.then.over(steps))
+        return super().over(steps)
 
     def __call__(self, step: Array) -> Array:
         ramp = minimum((step + 1.0) / self.warm_up, 1.0)
         return self.then(step) * (ramp if self.shape == "linear" else eased(ramp))
+
+
+@dataclass(frozen=True)
+class Product(Schedule):
+    """value(t) = first(t) second(t); each a number or a schedule.
+
+    >>> import backlit as bl
+    >>> bl.optim.Product(0.5, bl.optim.Step(0.1, steps=10))(3)
+    0.05
+    """
+
+    first: NonNegativeNumber
+    second: NonNegativeNumber
+
+    def __call__(self, step: Array) -> Array:
+        return at(self.first, step) * at(self.second, step)
+
+
+@dataclass(frozen=True)
+class ForBatch(Schedule):
+    """value(t) = then(t) (batch / reference)^power: a rate that was found good for batches of `reference` rows.
+
+    power=1 is linear scaling, power=0.5 that by the square root. The trainer fills in `batch`, the rows of an update.
+    Source: Goyal et al. 2017, https://arxiv.org/abs/1706.02677; root: Krizhevsky 2014, https://arxiv.org/abs/1404.5997
+
+    >>> import backlit as bl
+    >>> bl.optim.ForBatch(0.1, reference=256, batch=1024)(0), bl.optim.ForBatch(0.1, power=0.5, batch=1024)(0)
+    (0.4, 0.2)
+    """
+
+    then: NonNegativeNumber
+    reference: Count = 256
+    power: NonNegative = 1.0
+    batch: Count | None = None
+
+    def __call__(self, step: Array) -> Array:
+        if self.batch is None:
+            text = "expected the rows of an update; only the trainer can fill them in, got none"
+            raise SettingError([("batch", text)])
+        return at(self.then, step) * (self.batch / self.reference) ** self.power
+
+
+def lengthened(settings: Settings, steps: int) -> dict[str, Any]:
+    """The fields in which the length of the training was left open, filled in: `steps`, and every schedule."""
+    found: dict[str, Any] = {}
+    for name in hints(type(settings)):
+        value = getattr(settings, name)
+        if name == "steps" and value is None:
+            found[name] = steps
+        elif isinstance(value, Schedule):
+            try:
+                found[name] = value.over(steps)
+            except SettingError as error:
+                raise error.under(name) from None
+    return found
 
 
 def at(setting: Any, step: Array) -> Array:

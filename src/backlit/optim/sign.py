@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from backlit.engine import tree
+from backlit.errors import SettingError
 from backlit.optim.rules import Rule, decayed, zeros_like
 from backlit.optim.schedules import at
 from backlit.protocol import Array, Tree
@@ -28,13 +29,18 @@ class Lion(Rule):
     b2: FractionNumber = 0.99
     weight_decay: NonNegativeNumber = 0.0
 
+    def check(self) -> None:
+        if isinstance(self.b2, float) and self.b2 == 0.0:
+            raise SettingError([("b2", "expected a number greater than 0, got 0.0; for the sign of g alone set b1 to 0")])
+
     def init(self, params: Tree) -> Tree:
         return zeros_like(params)
 
     def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
         lr, b1, b2 = at(self.lr, step), at(self.b1, step), at(self.b2, step)
-        updates = tree.map(lambda m, g: -lr * _sign(b1 * m + (1.0 - b1) * g), state, grads)
         m = tree.map(lambda m, g: b2 * m + (1.0 - b2) * g, state, grads)
+        # b2 (b1 m_old + (1 - b1) g) in terms of the new m: so the old one need not outlive it, which would cost a copy.
+        updates = tree.map(lambda m, g: -lr * _sign(b1 * m + (b2 - b1) * g), m, grads)
         return decayed(updates, params, lr * at(self.weight_decay, step)), m
 
 

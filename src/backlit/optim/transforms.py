@@ -1,29 +1,44 @@
 """What stands around a rule: composition, penalties."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from backlit.engine import tree
-from backlit.optim.rules import Transform, decays
+from backlit.optim.rules import Transform, applied, decays
 from backlit.protocol import Array, Tree
 from backlit.settings import NonNegativeNumber, Settings
+
+if TYPE_CHECKING:
+    from backlit.optim.objective import Objective
 
 
 @dataclass(frozen=True)
 class Sequence(Transform):
     """Transforms one after another; the output of one is the gradient of the next. Build it with `chain`."""
 
+    asks: ClassVar[bool] = True
     transforms: tuple[Transform, ...] = ()
 
     def init(self, params: Tree) -> Tree:
         return tuple(t.init(params) for t in self.transforms)
 
-    def update(self, grads: Tree, state: Tree, params: Tree, step: Array) -> tuple[Tree, Tree]:
+    def update(
+        self, grads: Tree, state: Tree, params: Tree, step: Array, objective: "Objective | None" = None
+    ) -> tuple[Tree, Tree]:
         after = []
         for transform, before in zip(self.transforms, state, strict=True):
-            grads, new = transform.update(grads, before, params, step)
+            grads, new = applied(transform, grads, before, params, step, objective)
             after.append(new)
         return grads, tuple(after)
+
+    def kept(self, params: Tree, state: Tree) -> Tree:
+        return self.transforms[-1].kept(params, state[-1])
+
+    def rate(self, state: Tree, step: Array) -> Array:
+        return self.transforms[-1].rate(state[-1], step)
+
+    def rescaled(self, factor: Array) -> "Sequence":
+        return Sequence(tuple(t.rescaled(factor) for t in self.transforms))
 
     def over(self, steps: int) -> "Sequence":
         return Sequence(tuple(t.over(steps) for t in self.transforms))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from backlit.config import Experiment
 from backlit.engine import devices
+from backlit.errors import BacklitError
 from backlit.settings import plain
 
 WORTH_MEASURING = 60.0
@@ -58,7 +59,8 @@ def choose(
         if divides:
             return Layout(wide), f"{Layout(wide)} (as set)"
         return one, f"one device (a batch of {experiment.batch_size} does not divide by {wide})"
-    known = _recall(_key(experiment, engine, shape))
+    key = _key(experiment, engine, shape)
+    known = _recall(key)
     if known:
         return known, f"{known} (measured before)"
     trial(one, 2)
@@ -71,7 +73,7 @@ def choose(
     shares = {k: median(a / b for a, b in zip(times[k], times[one], strict=True)) for k in layouts}
     best = min(shares, key=shares.__getitem__)
     best = best if shares[best] < GAIN else one
-    _remember(_key(experiment, engine, shape), best)
+    _remember(key, best)
     found = "; ".join(f"{layout}: {median(times[layout]) * 1e3:.3g}" for layout in layouts)
     return best, f"{best} (measured, ms a step: {found})"
 
@@ -94,9 +96,14 @@ def clock(run: Callable[[], Any], engine: ModuleType) -> float:
     return time.perf_counter() - start
 
 
-def _key(experiment: Experiment, engine: ModuleType, shape: tuple[int, ...]) -> str:
-    parts = [plain(experiment.net), plain(experiment.loss), plain(experiment.optimizer), experiment.batch_size, shape]
-    parts += [plain(experiment.augmentation)] if experiment.augmentation else []
+def _key(experiment: Experiment, engine: ModuleType, shape: tuple[int, ...]) -> str | None:
+    """What names this measurement; None for what holds functions, which no file can name."""
+    e = experiment
+    try:
+        parts = [plain(e.net), plain(e.loss), plain(e.optimizer), e.batch_size, shape]
+        parts += [plain(more) for more in (e.augmentation, e.wrappers, e.groups, e.mixing) if more]
+    except BacklitError:
+        return None
     text = json.dumps(
         [parts, {k: v for k, v in engine.describe().items() if k != "devices"}, engine.width()], default=str
     )
@@ -107,7 +114,9 @@ def _file() -> Path:
     return devices.cache_directory() / "layouts.json"
 
 
-def _recall(key: str) -> Layout | None:
+def _recall(key: str | None) -> Layout | None:
+    if key is None:
+        return None
     try:
         cores, products = json.loads(_file().read_text())[key]
     except (OSError, ValueError, TypeError, LookupError):
@@ -115,7 +124,9 @@ def _recall(key: str) -> Layout | None:
     return Layout(cores, products) if isinstance(cores, int) and cores >= 1 and isinstance(products, str) else None
 
 
-def _remember(key: str, layout: Layout) -> None:
+def _remember(key: str | None, layout: Layout) -> None:
+    if key is None:
+        return
     # Only a memory of a measurement: when it cannot be written, the next run measures again.
     try:
         path = _file()

@@ -17,7 +17,7 @@ from backlit.config import Experiment
 from backlit.data import Dataset
 from backlit.engine import random, tree
 from backlit.errors import NonFiniteError
-from backlit.optim import at
+from backlit.settings import plain
 from backlit.training import layouts
 from backlit.training.blame import blame
 from backlit.training.directory import RunDirectory
@@ -25,9 +25,10 @@ from backlit.training.evaluate import Evaluator, blocks
 from backlit.training.events import EpochEnded, Finished, Listener, Notice, Progress, Started, silent
 from backlit.training.interrupt import Asked, Interrupted, politely
 from backlit.training.keeper import Keeper
-from backlit.training.program import Carry, Feed, Program, Record, Sums, program
+from backlit.training.program import Carry, Feed, Program, Record, program
 from backlit.training.run import Run
 from backlit.training.setup import Setup, setup
+from backlit.training.sums import Sums
 
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: short enough to answer a signal, long enough that the host costs nothing."""
@@ -59,6 +60,8 @@ def fit(
         place.check(experiment, resume)
     ready = setup(experiment, dataset)
     functions = program(experiment, ready.params, ready.steps, ready.per_step)
+    if place:
+        plain((experiment.net, experiment.loss, experiment.optimizer))  # functions: said before anything is written
     going_on = place.create(experiment) if place else False
     training = Training(ready, functions, engines.get(experiment.engine), place, listener, clock)
     with politely() as asked:
@@ -107,7 +110,6 @@ class Training:
 
     def begin(self, going_on: bool = False) -> Carry:
         """The carry to start or go on with, on the devices, and the compiled program."""
-        self.lr = self.setup.experiment.optimizer.over(self.setup.steps).lr
         self.keeper = Keeper(self.setup.experiment.checkpoint, self.directory, self.setup, self.listener)
         carry = self.program.start(self.setup.params, self.setup.state, np)
         if going_on:
@@ -217,7 +219,7 @@ class Training:
             step = (epoch + 1) * size
             at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
             line: dict[str, Any] = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
-            line["lr"] = float(at(self.lr, step - 1)) * row.lr_scale
+            line["lr"] = float(str(np.float32(row.lr)))  # 0.1, not 0.10000000149
             line |= self._means(row.train)
             if row.held_out.rows:
                 line["validation"] = self._means(row.held_out)

@@ -5,31 +5,26 @@ update; at an epoch's end validate, remember the best parameters, halve the lear
 never a step. How many steps a chunk has is an argument, so one compilation serves every chunk, probe and replay.
 """
 
+import math
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 from backlit.config import Experiment
 from backlit.data import apply_all, augment_all, invert_all
+from backlit.data.mixing import mixed
 from backlit.engine import tree
-from backlit.errors import SettingError, unknown
-from backlit.optim import chain
-from backlit.optim.rules import Transform
-from backlit.protocol import Array, Context, Trace, Tree, gradient
+from backlit.errors import SettingError
+from backlit.optim import Accumulate, Objective, chain
+from backlit.optim.adaptive import used
+from backlit.optim.partition import grouped, matching, within
+from backlit.optim.rules import Transform, applied
+from backlit.optim.schedules import at
+from backlit.optim.wrappers import wrapped
+from backlit.protocol import Array, Context, Loss, Trace, Tree, gradient
+from backlit.settings import filled
 from backlit.training.stopping import Watch, first_watch, seen
-
-
-class Sums(NamedTuple):
-    """Weighted sums over rows: of the loss, of the score (right answers, or squared error of a regression), of 1.
-
-    Where each time step has a target of its own, the real steps are the rows. The penalty on the parameters is counted
-    apart, so that the loss can be compared with that of held-out rows.
-    """
-
-    loss: Array
-    score: Array
-    rows: Array
-    penalty: Array
+from backlit.training.sums import Sums, decisions, no_sums, scores
 
 
 class Moving(NamedTuple):
@@ -44,7 +39,10 @@ class Moving(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """Everything that training changes; what the end of an epoch changes stands beside what a step does."""
+    """Everything that training changes; what the end of an epoch changes stands beside what a step does.
+
+    best: parameters and state of the best epoch so far; {} where those of the last step are the run's.
+    """
 
     moving: Moving
     watch: Watch
@@ -71,20 +69,26 @@ class Feed(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows and targets as net and loss see them, how much they count (None: all alike), and the context of the pass."""
+    """Rows and targets as net and loss see them, how much they count (None: all alike), the context of the pass, and the
+    share of its own target in each row where rows are mixed."""
 
     x: Array
     y: Array
     weight: Array | None
     ctx: Context
+    share: Array | None = None
 
 
 class Record(NamedTuple):
-    """What each epoch of a chunk comes to: sums over the training and the validation rows, learning rate scale."""
+    """What each epoch of a chunk comes to: sums over the training and the validation rows, the last learning rate."""
 
     train: Sums
     held_out: Sums
-    lr_scale: Array
+    lr: Array
+
+
+REMEMBERED = 100
+"""Batches after which running statistics have forgotten what they were before (a momentum of 0.9 leaves 3e-5 of it)."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,20 @@ class Program:
     def start(self, params: Tree, state: Tree, xp: Any) -> Carry:
         """The carry before the first step."""
         step, finite = xp.asarray(0, dtype=xp.int32), xp.asarray(True)
-        moving = Moving(params, state, self.rule.init(params), step, no_sums(xp), finite)
-        return Carry(moving, first_watch(xp), (params, state) if self.experiment.split.validation else {})
+        moving = Moving(params, state, self.rule.init(self.trained(params)), step, no_sums(xp), finite)
+        keeps = self.experiment.split.validation > 0 or self.keeps_others(moving)
+        return Carry(moving, first_watch(xp), (params, state) if keeps else {})
+
+    def trained(self, params: Tree) -> Tree:
+        """The parameters with None in place of the frozen ones: the rule neither sees nor remembers them."""
+        if not self.frozen:
+            return params
+        return tree.map_with_path(lambda path, w: None if path in self.frozen else w, params)
+
+    def keeps_others(self, now: Moving) -> bool:
+        """Whether other parameters are kept than those that gradients are taken at: an average of them, say."""
+        trained = self.trained(now.params)
+        return self.rule.kept(trained, now.rule) is not trained
 
     def chunk(self, engine: ModuleType, carry: Carry, feed: Feed, steps: Array) -> tuple[Carry, Record]:
         """`steps` updates from where `carry` stands; ends early when stopping says so or a loss is not finite."""
@@ -126,7 +142,7 @@ class Program:
                 engine.branch(ended, lambda a: self.end_epoch(engine, a, feed, number), lambda a: a, (now, record)),
             )
 
-        blank = Record(no_sums(xp, epochs), no_sums(xp, epochs), xp.ones((epochs,), dtype=xp.float32))
+        blank = Record(no_sums(xp, epochs), no_sums(xp, epochs), xp.zeros((epochs,), dtype=xp.float32))
         found: tuple[Carry, Record] = engine.repeat(
             epochs,
             epoch,
@@ -142,19 +158,32 @@ class Program:
         batch = self.batch(now.step, feed, rows, weight)
         value, grads, state, trace = self.backpropagate(now, batch)
         penalty, grads = self.penalised(now.params, grads)
-        updates, rule = self.rule.update(grads, now.rule, now.params, now.step)
-        params = tree.map_with_path(
-            lambda path, w, u: w if path in self.frozen else w + u * lr_scale, now.params, updates
-        )
+        rule = self.rule.rescaled(lr_scale)
+        params, grads = self.trained(now.params), self.trained(grads)
+        updates, after = applied(rule, grads, now.rule, params, now.step, self.objective(now, batch))
+        moved = tree.flatten(tree.map(lambda w, u: w + u, params, updates))
+        params = tree.map_with_path(lambda path, w: moved.get(path, w), now.params)
         xp = value.__array_namespace__()
         sums = self.added(now.sums, value, trace.cache.here, feed.y[rows], feed.target_prepared, batch.weight)
         sums = sums._replace(penalty=sums.penalty + xp.astype(penalty * (sums.rows - now.sums.rows), xp.float32))
-        return Moving(params, state, rule, now.step + 1, sums, xp.isfinite(value))
+        return Moving(params, state, after, now.step + 1, sums, xp.isfinite(value))
+
+    def objective(self, now: Moving, batch: Batch) -> Objective:
+        """The loss of this batch as a function of the parameters that are trained, with the same random draws each time."""
+        e = self.experiment
+        penalty = e.penalty if self.penalises else None
+        whole = Objective.of(e.net, self.loss(batch), now.state, batch.x, batch.y, batch.ctx, batch.weight, penalty)
+        return within(whole, self.trained(now.params), now.params) if self.frozen else whole
 
     def backpropagate(self, now: Moving, batch: Batch) -> tuple[Array, Tree, Tree, Trace]:
         """Loss, gradient, new state and trace for this batch, without the penalty."""
-        e = self.experiment
-        return gradient(e.net, e.loss, now.params, now.state, batch.x, batch.y, batch.ctx, batch.weight)
+        net, loss = self.experiment.net, self.loss(batch)
+        return gradient(net, loss, now.params, now.state, batch.x, batch.y, batch.ctx, batch.weight)
+
+    def loss(self, batch: Batch) -> Loss:
+        """The loss of this batch: the experiment's, mixed as its rows are."""
+        loss, share = self.experiment.loss, batch.share
+        return loss if share is None else cast(Loss, mixed(loss, share))
 
     def batch(self, step: Array, feed: Feed, rows: Array, weight: Array | None) -> Batch:
         """These rows, as step number `step` trains on them."""
@@ -169,7 +198,10 @@ class Program:
         mask = None if feed.mask is None else feed.mask[rows]  # (B, T)
         if mask is not None:
             real = mask if real is None else mask * real[:, None]
-        return Batch(x, y, self.weighed(weight, mask, y), replace(ctx, mask=real))
+        share = None
+        if experiment.mixing is not None:
+            x, share = experiment.mixing.mix(ctx.at("mixing").key, x)
+        return Batch(x, y, self.weighed(weight, mask, y), replace(ctx, mask=real), share)
 
     def weighed(self, weight: Array | None, mask: Array | None, y: Array) -> Array | None:
         """What counts of targets y: rows (B,), or real time steps (B, T) where each has its own; None when all do."""
@@ -177,12 +209,16 @@ class Program:
             return weight
         return mask if weight is None else mask * weight[:, None]
 
+    @property
+    def penalises(self) -> bool:
+        """Whether there is a penalty on the parameters."""
+        return used(self.experiment.penalty.l1) or used(self.experiment.penalty.l2)
+
     def penalised(self, params: Tree, grads: Tree) -> tuple[Array, Tree]:
         """The penalty, and the gradient with that of the penalty added."""
-        penalty = self.experiment.penalty
-        if not (penalty.l1 or penalty.l2):
+        if not self.penalises:
             return 0.0, grads
-        value, slopes = penalty(params)
+        value, slopes = self.experiment.penalty(params)
         return value, tree.map(lambda g, s: g + s, grads, slopes)
 
     def end_epoch(
@@ -192,14 +228,16 @@ class Program:
         carry, record = now
         xp = feed.x.__array_namespace__()
         moving, watch, best = carry
-        held_out = no_sums(xp)
+        shown = self.shown(engine, moving, feed, number)
+        held_out, better = no_sums(xp), xp.asarray(True)
         if feed.held_out is not None:
-            held_out = self.validate(engine, moving, feed)
+            held_out = self.validate(engine, shown, feed)
             loss = held_out.loss / held_out.rows
             better = loss < watch.best
-            best = tree.map(lambda new, old: xp.where(better, new, old), (moving.params, moving.state), best)
             epoch = moving.step // feed.indices.shape[1]
             watch = seen(watch, loss, epoch, self.experiment.stopping, self.experiment.halving)
+        if best:
+            best = tree.map(lambda new, old: xp.where(better, new, old), (shown.params, shown.state), best)
         here = xp.arange(feed.indices.shape[0], dtype=xp.int32) == number
 
         def put(column: Array, value: Array) -> Array:
@@ -208,9 +246,32 @@ class Program:
         record = Record(
             Sums(*map(put, record.train, moving.sums)),
             Sums(*map(put, record.held_out, held_out)),
-            put(record.lr_scale, carry.watch.lr_scale),
+            put(record.lr, self.rate(moving, carry.watch)),
         )
         return Carry(moving._replace(sums=no_sums(xp)), watch, best), record
+
+    def rate(self, now: Moving, watch: Watch) -> Array:
+        """The learning rate of the last update."""
+        xp = now.step.__array_namespace__()
+        return xp.asarray(self.rule.rate(now.rule, now.step - 1) * watch.lr_scale, dtype=xp.float32)
+
+    def shown(self, engine: ModuleType, now: Moving, feed: Feed, number: Array) -> Moving:
+        """The same with the parameters to validate and keep, and a state that belongs to them."""
+        if not self.keeps_others(now):
+            return now
+        kept = tree.flatten(self.rule.kept(self.trained(now.params), now.rule))
+        params = tree.map_with_path(lambda path, w: kept.get(path, w), now.params)
+        if not tree.leaves(now.state) or self.experiment.order == "streams":
+            return now._replace(params=params)
+        # Running statistics were measured at other parameters: here they follow as many batches as they remember.
+        indices = feed.indices[number][:REMEMBERED]
+
+        def batch(state: Tree, rows: Array) -> tuple[Tree, Array]:
+            given = self.batch(now.step, feed, rows, None)
+            return self.experiment.net.forward(params, state, given.x, given.ctx)[1], now.step
+
+        state = engine.scan(batch, now.state, indices)[0]
+        return now._replace(params=params, state=state)
 
     def validate(self, engine: ModuleType, now: Moving, feed: Feed) -> Sums:
         """Sums over the validation rows, each counted once."""
@@ -256,50 +317,27 @@ class Program:
 
 def program(experiment: Experiment, params: Tree, steps: int, per_step: bool = False) -> Program:
     """The program of an experiment whose training has `steps` updates."""
+    e = experiment
+    still = matching(e.frozen, params, "frozen")
+    for i, group in enumerate(e.groups):
+        found = matching(group.paths, params, f"groups.{i}.paths")
+        still |= found if group.frozen else frozenset()
+    for i, wrapper in enumerate(e.wrappers):
+        try:
+            wrapper.over(steps)
+        except SettingError as error:
+            raise error.under(f"wrappers.{i}") from None
+    rule = grouped(e.optimizer, e.groups, params)
+    rule = wrapped(chain(e.clip, rule) if e.clip else rule, e.wrappers)
+    rule = filled(rule, batch=rows_of_an_update(e), seed=e.seed)
     try:
-        rule: Transform = experiment.optimizer.over(steps)
+        rule = rule.over(steps)
     except SettingError as error:
         raise error.under("optimizer") from None
-    if experiment.clip:
-        rule = chain(experiment.clip, rule)
-    return Program(experiment, rule, frozen(experiment.frozen, params), per_step)
+    return Program(experiment, rule, still, per_step)
 
 
-def frozen(patterns: tuple[str, ...], params: Tree) -> frozenset[str]:
-    """The parameter paths that `patterns` name, whole layers included."""
-    known = list(tree.flatten(params))
-    found: set[str] = set()
-    for pattern in patterns:
-        hits = [path for path in known if path == pattern or path.startswith(pattern + ".")]
-        if not hits:
-            raise unknown("parameter", pattern, known).under("frozen")
-        found.update(hits)
-    return frozenset(found)
-
-
-def scores(task: str, y: Array, target: Array) -> Array:
-    """What a row adds to the score, (B,), or a time step with a target of its own, (B, T): 1 when it is right; for a
-    regression, a row's mean squared error."""
-    xp = y.__array_namespace__()
-    if task == "ranking":
-        return xp.argmax(y, axis=-1) == 0
-    if task == "classification":
-        return xp.argmax(y, axis=-1) == (target if target.ndim < y.ndim else xp.argmax(target, axis=-1))
-    if task == "binary":
-        right = (xp.reshape(y, (-1,)) > 0) == (xp.reshape(target, (-1,)) > 0.5)
-        return xp.reshape(right, decisions(task, y))
-    if task == "multilabel":
-        return xp.all((y > 0) == (target > 0.5), axis=-1)
-    error = xp.reshape(y - xp.reshape(target, y.shape), (y.shape[0], -1))
-    return xp.mean(error * error, axis=-1)
-
-
-def decisions(task: str, y: Array) -> tuple[int, ...]:
-    """The shape of what a net decides with outputs y: (B,), or (B, T) step by step."""
-    alone = task == "binary" and y.shape[1:] and y.shape[-1] != 1
-    return tuple(y.shape if y.ndim == 1 or alone else y.shape[:-1])
-
-
-def no_sums(xp: Any, epochs: int | None = None) -> Sums:
-    """Zero sums: of one epoch, or a column with one entry an epoch."""
-    return Sums(*(xp.zeros(() if epochs is None else (epochs,), dtype=xp.float32) for _ in Sums._fields))
+def rows_of_an_update(experiment: Experiment) -> int:
+    """The batch, times the batches that are accumulated at first."""
+    sizes = [round(float(at(w.every, 0))) for w in experiment.wrappers if isinstance(w, Accumulate)]
+    return experiment.batch_size * math.prod(sizes)

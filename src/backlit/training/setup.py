@@ -93,7 +93,9 @@ def setup(experiment: Experiment, dataset: Dataset | None = None) -> Setup:
         raise DataError(f"batch_size: expected at most the {rows} training rows, got {experiment.batch_size}")
     check_augmentation(experiment.augmentation, parts.train.x[:1])
     prepared = fit_all(experiment.preprocessing, parts.train.x)
-    row = tuple(np.asarray(apply_all(experiment.preprocessing, prepared, parts.train.x[:1])).shape[1:])
+    first = np.asarray(apply_all(experiment.preprocessing, prepared, parts.train.x[:1]))
+    check_mixing(experiment, data, first)
+    row = tuple(first.shape[1:])
     key = random.fold(random.key(experiment.seed), "init")
     try:
         out, params, state = worded(experiment.net, data.vocabulary).init(key, row)
@@ -109,6 +111,19 @@ def setup(experiment: Experiment, dataset: Dataset | None = None) -> Setup:
     target_prepared = fit_all(experiment.target_preprocessing, parts.train.y)
     check_values(experiment, data, out, target_prepared)
     return Setup(experiment, parts, prepared, target_prepared, params, state, row, out, data.y.shape[1:])
+
+
+def check_mixing(experiment: Experiment, data: Dataset, first: np.ndarray) -> None:
+    """Can rows of this data be mixed?"""
+    mixing = experiment.mixing
+    if mixing is None:
+        return
+    for wrong, got in ((data.vocabulary, "tokens"), (data.mask is not None, "sequences of different lengths")):
+        if wrong:
+            raise SettingError([("mixing", f"expected rows of numbers that are all real, got {got}; leave mixing out")])
+    if experiment.loss.task == "ranking":
+        raise SettingError([("mixing", "expected a loss with targets, got one that ranks; leave mixing out")])
+    mixing.mix(random.key(0), first)
 
 
 def typed(part: Dataset) -> Dataset:
