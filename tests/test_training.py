@@ -334,7 +334,11 @@ BAD = [
     ({"loss": bl.SquaredError()}, ShapeError, "net: expected outputs of shape"),
     ({"frozen": ("dens_1",)}, SettingError, "did you mean 'dense_1"),
     ({"data": Arrays(np.where(X > 2, np.nan, X), LABELS)}, DataError, r"row \d+, column \d+"),
-    ({"optimizer": bl.SGD(lr=bl.optim.WarmUp(bl.optim.Cosine(0.1), warm_up=900))}, SettingError, "optimizer.lr.warm_up"),
+    (
+        {"optimizer": bl.SGD(lr=bl.optim.WarmUp(bl.optim.Cosine(0.1), warm_up=900))},
+        SettingError,
+        "optimizer.lr.warm_up",
+    ),
 ]
 
 

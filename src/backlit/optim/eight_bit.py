@@ -63,16 +63,16 @@ class EightBit(AdamLike):
 class Adam8bit(EightBit):
     """Adam whose m and v are kept in 8 bits a number, 2.1 bytes a parameter in place of 8.
 
-    The update is computed in float32, from the old means and the gradient; only what is kept for the next one is rounded:
-    m within 1/8 of each number, v within 1/8, down to 2^-16 and 2^-32 of its block's scale (optim/blockwise.py has the
+    The update is computed in float32 from the old means and the gradient; only what is kept for the next one is rounded, m
+    and v each to 1/8 of a number at most, down to 2^-16 and 2^-32 of the scale of its block (optim/blockwise.py has the
     code). The rounding goes up or down so that its mean is 0, and a mean over 1 / (1 - b) updates forgets it as it forgets
-    a gradient: m is right to about 6 %, v to 20 %, so the step of a number to about 10 %, around Adam's and not to one
-    side. A block is a row (the last axis), of an array with shorter rows than 64 what stands in one place of all rows.
-    Arrays with fewer than `least` numbers, biases and scales, keep both means in full.
+    a gradient: with the defaults m is right to about 8 %, sqrt(v) to 10 %, and so are the steps of single numbers, around
+    Adam's and not to one side. A block is a row (the last axis); where rows have less than 64 numbers, what stands at one
+    place of all rows. Arrays with fewer than `least` numbers, biases and scales, keep both means in full.
 
     Source: Dettmers, Lewis, Shleifer, Zettlemoyer 2022, https://arxiv.org/abs/2110.02861
-    Others: the paper's code is a table of 256 numbers that is searched, for blocks of 2048, the scale its largest number,
-    rounded to the nearest; bitsandbytes' blocks have 256.
+    Others: the paper's code is a table of 256 numbers that is searched, with blocks of 2048, their largest number as scale,
+    and the nearest code; bitsandbytes' blocks have 256. To the nearest, single numbers of v stand still for b2 near 1.
 
     >>> import backlit as bl, numpy as np
     >>> rule, params = bl.optim.Adam8bit(lr=0.1), {"W": np.zeros((64, 100), "f"), "b": np.zeros(100, "f")}

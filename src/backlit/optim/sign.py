@@ -31,7 +31,9 @@ class Lion(Rule):
 
     def check(self) -> None:
         if isinstance(self.b2, float) and self.b2 == 0.0:
-            raise SettingError([("b2", "expected a number greater than 0, got 0.0; for the sign of g alone set b1 to 0")])
+            raise SettingError(
+                [("b2", "expected a number greater than 0, got 0.0; for the sign of g alone set b1 to 0")]
+            )
 
     def init(self, params: Tree) -> Tree:
         return zeros_like(params)

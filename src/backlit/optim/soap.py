@@ -28,6 +28,7 @@ class SOAP(AdamLike):
     columns in the order of P' L P, largest first, and v's rows ordered alike; Q likewise. An axis longer than `largest`
     keeps its own directions. A matrix is a parameter (..., O) as (rest, O), of a kernel (H W I, O). All other parameters
     take AdamW, from the first update on. State: 2 (n^2 + p^2) numbers beside m and v. Decay leaves biases and scales alone.
+    Where Adam leaves a weight whose gradient is always 0 as it is, it moves a little here, until the bases are known well.
 
     Errors: SettingError for parameters without a matrix.
     Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321; first update and order: the authors' program. Others: there
