@@ -71,10 +71,10 @@ def walk(rule: Any, steps: int = 12, start: Any = None) -> tuple[Any, Any, list[
 def optax_walk(rule: Any, steps: int = 12) -> tuple[Any, Any]:
     with jax.enable_x64(True):
         params = beginning()
-        state = rule.init(params)
+        state, update = rule.init(params), jax.jit(rule.update)
         for _ in range(steps):
-            updates, state = rule.update(curved(params), state, params)
-            params = tree.map(np.asarray, optax.apply_updates(params, updates))
+            updates, state = update(curved(params), state, params)
+            params = tree.map(lambda w, u: w + np.asarray(u), params, updates)
     return params, state
 
 
@@ -181,10 +181,10 @@ def test_lookahead_agrees_with_optax():
     theirs = optax.lookahead(optax.sgd(0.05, momentum=0.9), sync_period=4, slow_step_size=0.5)
     with jax.enable_x64(True):
         start = optax.LookaheadParams.init_synced(beginning())
-        other = theirs.init(start)
+        other, update = theirs.init(start), jax.jit(theirs.update)
         for _ in range(10):
-            updates, other = theirs.update(curved(start.fast), other, start)
-            start = tree.map(np.asarray, optax.apply_updates(start, updates))
+            updates, other = update(curved(start.fast), other, start)
+            start = tree.map(lambda w, u: w + np.asarray(u), start, updates)
     close(params, start.fast)
     close(optim.Lookahead(every=4)(bl.Momentum()).kept(params, state), start.slow)
 
@@ -359,9 +359,9 @@ def test_sophia_follows_the_paper_where_the_hessian_is_diagonal():
 
 
 def test_sophia_trains_a_net_the_same_on_both_engines():
-    e = experiment(optimizer=optim.Sophia(lr=0.02, every=2), epochs=4)
+    e = experiment(optimizer=optim.Sophia(lr=0.02, every=2), epochs=4, net=bl.Chain(bl.Dense(3)))
     runs = [fit(replace(e, engine=engine)) for engine in ("numpy", "xla")]
-    assert runs[0].history[-1]["loss"] < 0.6 * runs[0].history[0]["loss"]
+    assert runs[0].history[-1]["loss"] < 0.8 * runs[0].history[0]["loss"]
     # NumPy's curvature is a difference of gradients in float32; where it decides, a step may be another.
     assert runs[1].history[-1]["loss"] == pytest.approx(runs[0].history[-1]["loss"], rel=0.05)
 
