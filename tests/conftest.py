@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,3 +24,24 @@ def same_numbers(request: pytest.FixtureRequest) -> None:
     """A test draws the same from its module's `rng`, whichever tests ran before it in this process."""
     if (rng := getattr(request.module, "rng", None)) is not None:
         rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
+ONCE = {
+    "attention", "augmentation", "contract", "convolution", "generate", "lab", "lab_rules", "losses", "lr_find",
+    "normalization", "optim", "pooling", "published", "recurrent", "rows", "second_order", "wrappers",
+}  # fmt: skip
+"""Modules with many small programs that nobody needs again: writing them to the disk would take a third of the time."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_cache(request: pytest.FixtureRequest) -> Iterator[None]:
+    once = request.module.__name__.rpartition(".")[2].removeprefix("test_") in ONCE
+    if once:
+        import jax
+
+        import backlit.engine.xla  # noqa: F401  (it settles where the cache lies before this turns it off)
+
+        jax.config.update("jax_enable_compilation_cache", False)
+    yield
+    if once:
+        jax.config.update("jax_enable_compilation_cache", True)

@@ -32,17 +32,11 @@ def of_layers(rows: list[cases.LayerRow]) -> Any:
 
 
 layers, all_layers = of_layers(cases.LAYERS), of_layers(cases.LAYERS + cases.XLA_LAYERS)
-losses = pytest.mark.parametrize("row", cases.LOSSES)
+losses = pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.xdist_group(f"loss {row.id}")) for row in cases.LOSSES]
+)
 weights = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_cache() -> Any:
-    """A thousand small programs that nobody needs again: writing them to the disk would take a third of the time."""
-    jax.config.update("jax_enable_compilation_cache", False)
-    yield
-    jax.config.update("jax_enable_compilation_cache", True)
 
 
 @dataclass(frozen=True)
@@ -296,18 +290,29 @@ def test_loss_gradient_agrees_with_differences(row, weighted):
     assert not check["y"].note, str(check)
 
 
+LOSSES = {row.id: row for row in cases.LOSSES}
+
+
+@cache
+def compiled_loss(name: str, weighted: bool, dtype: Any) -> tuple[Any, Any]:
+    """Value and gradient of a row's batch, by hand and by jax.grad, from one program."""
+    loss = LOSSES[name].loss
+
+    def both(y: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+        return loss(y, target, weight), jax.value_and_grad(lambda y: loss(y, target, weight)[0])(y)
+
+    with jax.enable_x64(dtype is np.float64):
+        y, target, weight = (as_arrays(t, dtype, jnp.asarray) for t in LOSSES[name].batch())
+        found: tuple[Any, Any] = jax.jit(both)(y, target, weight if weighted else None)
+        return tree.map(np.asarray, found)
+
+
 @losses
 @weights
 @dtypes
 def test_loss_gradient_agrees_with_jax_grad(row, weighted, dtype):
-    with jax.enable_x64(dtype is np.float64):
-        y, target, weight = (as_arrays(t, dtype, jnp.asarray) for t in row.batch())
-        weight = weight if weighted else None
-        value, dy = jax.jit(row.loss)(y, target, weight)
-        oracle, slope = jax.jit(jax.value_and_grad(lambda y: row.loss(y, target, weight)[0]), compiler_options=QUICKLY)(
-            y
-        )
-        close({"value": value, "dy": dy}, {"value": oracle, "dy": slope}, 1e-5 if dtype is np.float32 else 1e-12)
+    (value, dy), (oracle, slope) = compiled_loss(row.id, weighted, dtype)
+    close({"value": value, "dy": dy}, {"value": oracle, "dy": slope}, 1e-5 if dtype is np.float32 else 1e-12)
 
 
 @losses
@@ -317,8 +322,7 @@ def test_loss_agrees_on_both_engines_and_keeps_the_dtype(row, weighted, dtype):
     with jax.enable_x64(dtype is np.float64):
         y, target, weight = as_arrays(row.batch(), dtype)
         here = row.loss(y, target, weight if weighted else None)
-        y, target, weight = as_arrays(row.batch(), dtype, jnp.asarray)
-        there = row.loss(y, target, weight if weighted else None)
+        there = compiled_loss(row.id, weighted, dtype)[0]
         close(there, here, 1e-5 if dtype is np.float32 else 1e-12)
         assert [a.dtype for a in (*here, *there)] == [np.dtype(dtype)] * 4
         assert here[0].shape == ()

@@ -38,10 +38,14 @@ settles = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarn
 @pytest.mark.parametrize(
     "estimator",
     [
-        Classifier(),
-        Regressor(),
-        Classifier((20,), "tanh", solver="sgd", nesterovs_momentum=False, learning_rate_init=0.1, tol=1e-3),
-        Regressor("huber", (20,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.02, power_t=0.1),
+        Classifier(max_iter=80),
+        Regressor(max_iter=80),
+        Classifier(
+            (20,), "tanh", solver="sgd", nesterovs_momentum=False, learning_rate_init=0.1, tol=1e-3, max_iter=60
+        ),
+        Regressor(
+            "huber", (20,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.02, power_t=0.1, max_iter=60
+        ),
     ],
     ids=["classifier", "regressor", "classifier-sgd", "regressor-huber"],
 )

@@ -1,5 +1,6 @@
 """Every schedule's curve over one training."""
 
+import textwrap
 from functools import partial
 from typing import Any
 
@@ -125,7 +126,7 @@ def _draw(points: list[int], curves: dict[str, dict[str, Any]], theme: Any) -> A
     made, plots = grid(theme, list(curves), 5, (2.1, 1.6), x="update", margins=(0.34, 0.36))
     for plot, some in zip(plots, curves.values(), strict=True):
         for i, (label, values) in enumerate(some.items()):
-            inside = label[label.index("(") + 1 : -1]
+            inside = textwrap.fill(label[label.index("(") + 1 : -1], 30)
             for told in (
                 "start=1, ",
                 "peak=1, ",
