@@ -37,11 +37,17 @@ ONCE = {
 def no_cache(request: pytest.FixtureRequest) -> Iterator[None]:
     once = request.module.__name__.rpartition(".")[2].removeprefix("test_") in ONCE
     if once:
-        import jax
-
-        import backlit.engine.xla  # noqa: F401  (it settles where the cache lies before this turns it off)
-
-        jax.config.update("jax_enable_compilation_cache", False)
+        _cache(False)
     yield
     if once:
-        jax.config.update("jax_enable_compilation_cache", True)
+        _cache(True)
+
+
+def _cache(used: bool) -> None:
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    import backlit.engine.xla  # noqa: F401  (it settles where the cache lies before this turns it off)
+
+    jax.config.update("jax_enable_compilation_cache", used)
+    compilation_cache.reset_cache()  # JAX looks at the setting once, and then no more

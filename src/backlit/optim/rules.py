@@ -62,7 +62,8 @@ class Rule(Transform):
 
     def over(self, steps: int) -> Any:
         rule = super().over(steps)
-        if isinstance(rule.lr, Schedule) and float(rule.lr(steps - 1)) == 0.0:
+        last = (max(steps - 2, 0), steps - 1)  # a triangle may touch 0 once
+        if isinstance(rule.lr, Schedule) and all(float(rule.lr(step)) == 0.0 for step in last):
             text = f"expected a schedule for all {steps} updates of the training, got one that is 0 before its end"
             raise SettingError([("lr", f"{text}; leave out its own number of steps, or give it an end above 0")])
         return rule
