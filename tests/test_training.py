@@ -115,8 +115,9 @@ def test_engines_agree_over_50_steps_with_dropout():
 RULES = [bl.SGD(lr=0.1), bl.Momentum(lr=0.05), bl.Nesterov(lr=0.05), bl.Adam(lr=0.01), bl.AdamW(lr=0.01)]
 OTHERS = [bl.optim.RMSProp(centred=True, momentum=0.5), bl.optim.Adafactor(least=2), *(
     rule() for rule in (bl.optim.AdaGrad, bl.optim.AdaDelta, bl.optim.NAdam, bl.optim.RAdam, bl.optim.AMSGrad,
-                        bl.optim.AdaMax, bl.optim.Lion, bl.optim.Adan, bl.optim.LARS, bl.optim.LAMB)
-)]  # fmt: skip
+                        bl.optim.AdaMax, bl.optim.Lion, bl.optim.Adan, bl.optim.LARS, bl.optim.LAMB, bl.optim.Muon,
+                        bl.optim.SOAP, bl.optim.ScheduleFreeSGD, bl.optim.Sophia, bl.optim.LBFGS, bl.optim.NonlinearCG)
+), bl.optim.Shampoo(every=3), bl.optim.Adam8bit(least=1), bl.optim.AdamW8bit(least=1)]  # fmt: skip
 EXTRAS = [{}, {"optimizer.lr": bl.optim.Cosine(0.1)}, {"penalty": bl.L1L2(0.01, 0.01), "clip": bl.ClipByNorm(0.5)},
           {"halving": bl.Halving(patience=1), "stopping": bl.Stopping(patience=3)}]  # fmt: skip
 

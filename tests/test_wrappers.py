@@ -389,6 +389,12 @@ def test_groups_have_their_own_settings():
     assert rule.kept(params, state) is params
 
 
+@pytest.mark.parametrize("rule", [optim.Muon(lr=0.01), optim.Shampoo(lr=0.01), optim.SOAP(lr=0.01)])
+def test_a_group_may_hold_vectors_alone_where_the_rule_wants_matrices(rule):
+    run = fit(experiment(optimizer=rule, groups=(optim.Group("*.b", lr_scale=0.5),)))
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+
+
 def test_frozen_parameters_have_no_state_and_stay():
     e = experiment(optimizer=bl.Adam(lr=0.1), groups=(optim.Group("dense_1", frozen=True),), frozen=("*_2.b",))
     run = fit(e)

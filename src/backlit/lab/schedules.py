@@ -126,7 +126,7 @@ def _draw(points: list[int], curves: dict[str, dict[str, Any]], theme: Any) -> A
     made, plots = grid(theme, list(curves), 5, (2.1, 1.6), x="update", margins=(0.34, 0.36))
     for plot, some in zip(plots, curves.values(), strict=True):
         for i, (label, values) in enumerate(some.items()):
-            inside = textwrap.fill(label[label.index("(") + 1 : -1], 30)
+            inside = label[label.index("(") + 1 : -1]
             for told in (
                 "start=1, ",
                 "peak=1, ",
@@ -137,6 +137,7 @@ def _draw(points: list[int], curves: dict[str, dict[str, Any]], theme: Any) -> A
                 "Product, reference=64, ",
             ):
                 inside = inside.replace(told, "")
+            inside = textwrap.fill(inside, 30)
             plot.plot(
                 points, values, color=theme.lines[i], linewidth=1.6, linestyle=("-", (0, (4, 1.5)))[i], label=inside
             )

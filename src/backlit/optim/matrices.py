@@ -45,13 +45,21 @@ def is_matrix(path: str, w: Array) -> bool:
 def only_matrices(
     params: Tree, rule: str, made: Callable[[str, Array], Any], chosen: Callable[[str, Array], bool]
 ) -> Tree:
-    """made(path, w) for each chosen matrix, None for all else; SettingError where there is none."""
+    """made(path, w) for each chosen matrix, None for all else; SettingError where there is none.
+
+    A part of a net, None standing for what other rules have, may hold vectors alone: a group of all biases, say.
+    """
     found = tree.map_with_path(lambda p, w: made(p, w) if is_matrix(p, w) and chosen(p, w) else None, params)
-    if not tree.leaves(found):
+    if not tree.leaves(found) and not _is_part(params):
         names = ", ".join(f"{path} {tuple(w.shape)}" for path, w in tree.flatten(params).items()) or "no parameters"
         text = f"{rule} expected at least one matrix among the parameters it is given, got {names}; use AdamW here"
         raise SettingError([("", text)])
     return found
+
+
+def _is_part(params: Tree) -> bool:
+    inside = params.values() if isinstance(params, dict) else params if isinstance(params, tuple | list) else ()
+    return params is None or any(map(_is_part, inside))
 
 
 def sides(w: Array, largest: int) -> Sides:
