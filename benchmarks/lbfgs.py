@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,7 +73,7 @@ def objective(task: str, theta: Any) -> tuple[float, Any]:
     return float(value + 0.5 * l2 * (W * W).sum()), slopes.ravel()
 
 
-class Side:
+class Side(ABC):
     """Fits, and what the last fit came to, left in a file."""
 
     def __init__(self, task: str, dtype: str, file: str) -> None:
@@ -84,9 +85,9 @@ class Side:
         self.counts = self.fit()
         self.first = time.perf_counter() - begin
 
+    @abstractmethod
     def fit(self) -> dict[str, Any]:
         """One fit; iterations and evaluations."""
-        raise NotImplementedError
 
     def advance(self, steps: int) -> None:
         for _ in range(steps):

@@ -376,7 +376,7 @@ def test_groups_have_their_own_settings():
         optim.Group("dense_2.W", optimizer=bl.Adam(lr=0.01)),
     )
     params = {name: {"W": np.ones((2, 2)), "b": np.ones(2)} for name in ("dense_1", "dense_2", "dense_3")}
-    rule = grouped(bl.SGD(lr=optim.Linear(0.2)), groups, params).over(10)
+    rule = grouped(bl.SGD(lr=optim.Linear(0.2)), groups).over(10)
     updates, state = rule.update(params, rule.init(params), params, 5)
     means = {path: round(float(u.mean()), 6) for path, u in tree.flatten(updates).items()}
     assert means == {
@@ -469,6 +469,10 @@ def test_halving_reaches_the_rule_itself():
         (
             lambda: fit(experiment(optimizer=bl.SGD(lr=optim.WarmUp(optim.Cosine(0.1), 9)))),
             "optimizer.lr.warm_up: expected a warm-up shorter than the training of 8 steps, got 9",
+        ),
+        (
+            lambda: fit(experiment(groups=({"paths": "*.b", "frozen": True}, {"paths": "*.W", "weight_decay": 0.1}))),
+            "groups.1.weight_decay: expected a rule with weight_decay, such as AdamW, got SGD",
         ),
         (lambda: optim.ForBatch(0.1)(0), "batch: expected the rows of an update"),
     ],

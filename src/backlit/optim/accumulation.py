@@ -80,9 +80,7 @@ class Accumulate(Wrapper):
 
     def over(self, steps: int) -> "Accumulate":
         every: Any = self.every
-        if isinstance(every, Schedule):
-            return self
-        if every > steps:
+        if not isinstance(every, Schedule) and every > steps:
             text = f"expected at most the {steps} batches of the training, got {every}; use fewer, or train longer"
             raise SettingError([("every", text)])
         return self

@@ -1,11 +1,12 @@
 """Averages of the parameters over the training: smoother than the last ones, and what is validated and kept."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backlit import engine
 from backlit.engine import tree
-from backlit.optim.rules import Transform, applied
+from backlit.optim.rules import Transform, applied, copied
 from backlit.optim.schedules import Share, at, minimum, plain_number
 from backlit.optim.wrappers import Wrapper, moved
 from backlit.protocol import Array, Tree
@@ -32,12 +33,12 @@ class Averaging(Wrapper):
     abstract: ClassVar[bool] = True
     place: ClassVar[int] = 4
 
+    @abstractmethod
     def share(self, step: Array) -> Array:
         """How much of the mean the newest parameters become."""
-        raise NotImplementedError
 
     def init(self, rule: Transform, params: Tree) -> Tree:
-        return Averaged(rule.init(params), tree.map(lambda w: w + 0.0, params))  # a copy: its memory is its own
+        return Averaged(rule.init(params), copied(params))
 
     def update(
         self, rule: Transform, grads: Tree, state: Any, params: Tree, step: Array, objective: "Objective | None"
@@ -134,7 +135,7 @@ class Lookahead(Wrapper):
     share: Fraction = 0.5
 
     def init(self, rule: Transform, params: Tree) -> Tree:
-        return Slow(rule.init(params), tree.map(lambda w: w + 0.0, params))
+        return Slow(rule.init(params), copied(params))
 
     def update(
         self, rule: Transform, grads: Tree, state: Any, params: Tree, step: Array, objective: "Objective | None"

@@ -163,20 +163,18 @@ def within(objective: "Objective", part: Tree, params: Tree) -> "Objective":
     return replace(objective, function=cut(objective.function), model=model, penalty=cut(objective.penalty))
 
 
-def grouped(rule: Rule, groups: Iterable[Group], params: Tree) -> Transform:
-    """The rule with groups of `params` of their own; SettingError names a pattern that matches nothing."""
-    groups = [group for group in groups if not group.frozen]
+def grouped(rule: Rule, groups: Iterable[Group]) -> Transform:
+    """The rule with the groups that are trained by rules of their own; the trainer takes the frozen ones away."""
+    trained, rules = [], []
     for i, group in enumerate(groups):
-        matching(group.paths, params, f"groups.{i}.paths")
-    if not groups:
-        return rule
-    rules = []
-    for i, group in enumerate(groups):
+        if group.frozen:
+            continue
         try:
             rules.append(group.rule(rule))
         except SettingError as error:
             raise error.under(f"groups.{i}") from None
-    return Partition(tuple(groups), tuple(rules), rule)
+        trained.append(group)
+    return Partition(tuple(trained), tuple(rules), rule) if trained else rule
 
 
 def matching(patterns: Iterable[str], params: Tree, where: str) -> frozenset[str]:

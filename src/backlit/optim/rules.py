@@ -188,3 +188,8 @@ def decayed(updates: Tree, params: Tree, shrink: Array) -> Tree:
 def zeros_like(params: Tree) -> Tree:
     """A tree of zeros shaped like `params`."""
     return tree.map(lambda w: w.__array_namespace__().zeros_like(w), params)
+
+
+def copied(params: Tree) -> Tree:
+    """The same numbers in memory of their own."""
+    return tree.map(lambda w: w + 0.0, params)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from backlit.engine import tree
+from backlit.errors import SettingError
 from backlit.optim.adaptive import sqrt
-from backlit.optim.rules import Rule, decays, zeros_like
-from backlit.optim.schedules import at, maximum, plain_number
+from backlit.optim.rules import Rule, copied, decays, zeros_like
+from backlit.optim.schedules import Schedule, at, maximum, plain_number
 from backlit.protocol import Array, Tree
 from backlit.settings import FractionNumber, NonNegative, NonNegativeNumber, PositiveNumber
 
@@ -45,7 +46,7 @@ class ScheduleFree(Rule):
         first = tree.leaves(params)[0]
         xp = first.__array_namespace__()
         none = (xp.zeros((), dtype=first.dtype) for _ in range(2))
-        return Between(tree.map(lambda w: w + 0.0, params), self.squares(params), *none)
+        return Between(copied(params), self.squares(params), *none)
 
     def update(self, grads: Tree, state: Between, params: Tree, step: Array) -> tuple[Tree, Tree]:
         lr, b1, decay = (at(a, step) for a in (self.lr, self.b1, self.weight_decay))
@@ -68,9 +69,6 @@ class ScheduleFree(Rule):
         return tree.map(lambda y, z: (y - (1.0 - b1) * z) / b1, params, state.z)
 
     def check(self) -> None:
-        from backlit.errors import SettingError
-        from backlit.optim.schedules import Schedule
-
         if isinstance(self.b1, Schedule) or (isinstance(self.b1, float) and self.b1 == 0.0):
             text = "expected a number greater than 0, the same all through (the average is found with it)"
             raise SettingError([("b1", f"{text}, got {self.b1}")])

@@ -1,5 +1,6 @@
 """Gradients taken elsewhere than where the parameters are: at the worst point near by, or at random ones."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,9 +25,9 @@ class Elsewhere(Wrapper):
     abstract: ClassVar[bool] = True
     place: ClassVar[int] = 6
 
+    @abstractmethod
     def point(self, grads: Tree, params: Tree, step: Array) -> Tree:
         """Where the gradient is taken."""
-        raise NotImplementedError
 
     def update(
         self, rule: Transform, grads: Tree, state: Any, params: Tree, step: Array, objective: "Objective | None"

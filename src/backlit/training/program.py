@@ -327,7 +327,7 @@ def program(experiment: Experiment, params: Tree, steps: int, per_step: bool = F
             wrapper.over(steps)
         except SettingError as error:
             raise error.under(f"wrappers.{i}") from None
-    rule = grouped(e.optimizer, e.groups, params)
+    rule = grouped(e.optimizer, e.groups)
     rule = wrapped(chain(e.clip, rule) if e.clip else rule, e.wrappers)
     rule = filled(rule, batch=rows_of_an_update(e), seed=e.seed)
     try:

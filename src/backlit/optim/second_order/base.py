@@ -11,7 +11,7 @@ from backlit.optim.flat import ravel
 from backlit.optim.objective import Objective
 from backlit.optim.rules import Asking
 from backlit.protocol import Array, Tree
-from backlit.settings import PositiveNumber
+from backlit.settings import Count, NonNegativeNumber, PositiveNumber
 
 
 class Point(NamedTuple):
@@ -92,6 +92,19 @@ class Dense(SecondOrder):
             )
             raise SettingError([("limit", text)])
         return n
+
+
+@dataclass(frozen=True)
+class Solved(Dense):
+    """Base of the rules that solve an equation with a damped matrix anew in each step, and keep nothing."""
+
+    abstract: ClassVar[bool] = True
+    damping: NonNegativeNumber = 0.0
+    limit: Count = 5000
+
+    def init(self, params: Tree) -> Tree:
+        self.matrix_fits(params, self.limit)
+        return {}
 
 
 def dot(a: Array, b: Array) -> Array:

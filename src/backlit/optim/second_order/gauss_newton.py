@@ -6,15 +6,15 @@ from typing import Literal, NamedTuple
 from backlit import engine
 from backlit.optim.flat import ravel
 from backlit.optim.schedules import at
-from backlit.optim.second_order.base import Dense, Flat, Point, dot, length, scalar
+from backlit.optim.second_order.base import Dense, Flat, Point, Solved, dot, length, scalar
 from backlit.optim.second_order.line_search import Wolfe, rounding
 from backlit.optim.second_order.newton import solved, stepped
 from backlit.protocol import Array, Tree
-from backlit.settings import Count, NonNegativeNumber, Positive
+from backlit.settings import Count, Positive
 
 
 @dataclass(frozen=True)
-class GaussNewton(Dense):
+class GaussNewton(Solved):
     """(G + damping I) p = -g, G = J^T H_L J;   w <- w + lr p, or w + a p with `search`.
 
     J is the Jacobian of the outputs, H_L the loss' Hessian in them: G is never indefinite where the loss is convex, so p
@@ -35,13 +35,7 @@ class GaussNewton(Dense):
     {'W': [[2.0]], 'b': [1.0]}
     """
 
-    damping: NonNegativeNumber = 0.0
     search: Wolfe | None = None
-    limit: Count = 5000
-
-    def init(self, params: Tree) -> Tree:
-        self.matrix_fits(params, self.limit)
-        return {}
 
     def move(self, loss: Flat, point: Point, state: Tree, step: Array) -> tuple[Point, Tree]:
         G = loss.objective.gauss_newton_matrix(loss.back(point.x))

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from backlit.optim.schedules import at
-from backlit.optim.second_order.base import Dense, Flat, Point, scalar
+from backlit.optim.second_order.base import Flat, Point, Solved, scalar
 from backlit.optim.second_order.line_search import Wolfe, downward
 from backlit.protocol import Array, Tree
-from backlit.settings import Count, NonNegativeNumber
 
 
 @dataclass(frozen=True)
-class Newton(Dense):
+class Newton(Solved):
     """(H + damping I) p = -g;   w <- w + lr p, or w + a p with `search`, a by a strong Wolfe search from lr on.
 
     damping = 0 is the plain method: a quadratic in one step, near a minimum twice as many right digits in each. Where H is
@@ -35,14 +34,8 @@ class Newton(Dense):
     [-1.0, 0.1]
     """
 
-    damping: NonNegativeNumber = 0.0
     saddle_free: bool = False
     search: Wolfe | None = None
-    limit: Count = 5000
-
-    def init(self, params: Tree) -> Tree:
-        self.matrix_fits(params, self.limit)
-        return {}
 
     def move(self, loss: Flat, point: Point, state: Tree, step: Array) -> tuple[Point, Tree]:
         H = loss.objective.hessian(loss.back(point.x))
