@@ -16,7 +16,8 @@ from backlit.errors import DataError, received
 class Dataset:
     """x (N, ...) and y, row by row.
 
-    x           uint8 or float32; images are (N, height, width, channels). With a vocabulary: integers, its places
+    x           uint8 or float32; images are (N, height, width, channels). With a vocabulary: integers, its places.
+                Rows of data larger than memory (rows.py), or a table that is still to be cleaned (table.py)
     y           (N,) int32 labels 0..K-1 of `classes`, or (N, T) where x is a sequence and each step has its own; numbers,
                 (N,) or (N, ...), when there are no classes
     classes     the K names of the labels; () for regression
@@ -27,6 +28,7 @@ class Dataset:
     validation  a validation part that the source itself defines, or None
     ordered     rows follow each other in time: a split cuts them, it never draws them
     overlap     in ordered rows, how many rows after a row may share a target with it: so many are left out at a cut
+    groups      (N,) names or numbers: rows of one group never stand in two parts; None where rows have no groups
 
     Errors: `checked` raises DataError for NaN or infinite numbers, labels outside 0..K-1, integers outside the
     vocabulary, a mask with other numbers than 0 and 1 or without a real step in a row, lengths that differ, no rows.
@@ -38,7 +40,7 @@ class Dataset:
     (4, 'classification', [1, 1])
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
@@ -49,6 +51,7 @@ class Dataset:
     validation: "Dataset | None" = None
     ordered: bool = False
     overlap: int = 0
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -62,8 +65,9 @@ class Dataset:
         """These rows, in this order (or those where a mask is true); names stay, the source's own parts do not."""
         rows = np.asarray(indices)
         rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.intp)
-        mask = None if self.mask is None else self.mask[rows]
-        return replace(self, x=self.x[rows], y=self.y[rows], mask=mask, test=None, validation=None)
+        mask, groups = (None if a is None else a[rows] for a in (self.mask, self.groups))
+        x = self.x.take(rows, axis=0)
+        return replace(self, x=x, y=self.y[rows], mask=mask, groups=groups, test=None, validation=None)
 
     def checked(self) -> "Dataset":
         """Itself when it can be trained on, else DataError with the row and column."""
@@ -78,9 +82,12 @@ class Dataset:
         if self.features and len(self.features) != math.prod(self.x.shape[1:]):
             found = f"{len(self.features)} names for rows of {math.prod(self.x.shape[1:])}"
             raise DataError(f"{where}features: expected one name a column, got {found}")
-        if self.vocabulary:
+        if self.vocabulary and isinstance(self.x, np.ndarray):
             tokens(self.x, len(self.vocabulary), f"{where}x")
-        finite(self.x, f"{where}x", self.features)
+        if isinstance(self.x, np.ndarray):  # rows that are not in memory are checked when they are read
+            finite(self.x, f"{where}x", self.features)
+        if self.groups is not None and self.groups.shape != (len(self),):
+            raise DataError(f"{where}groups: expected one a row, ({len(self)},), got the shape {self.groups.shape}")
         if self.mask is not None:
             masked(self.mask, self.x.shape, f"{where}mask")
         if self.classes:
@@ -104,8 +111,10 @@ class Dataset:
         digest = hashlib.sha256(repr((self.classes, self.features)).encode())
         if self.vocabulary:
             digest.update(repr(self.vocabulary).encode())
+        if not isinstance(self.x, np.ndarray):
+            digest.update(self.x.fingerprint().encode())
         for array in (self.x, self.y, self.mask):
-            if array is not None:
+            if isinstance(array, np.ndarray):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         for part in (self.test, self.validation):

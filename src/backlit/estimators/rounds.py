@@ -156,7 +156,9 @@ class Rounds:
             for i in range(begin, int(after.step) - 1):
                 position = divmod(i - begin + begin % steps, steps)
                 before = self.program.step(before, scale, feed, *position)
-        text = blame(self.program, before, feed, begin // steps, steps)
+        feed = feed._replace(epoch=np.asarray(begin // steps, np.int32))
+        step = int(before.step)
+        text = blame(self.program, before, feed, feed.indices[feed.place(step)], step // steps)
         return text.replace(REMEDY, "try a smaller learning rate, or preprocessing='standardize'")
 
 

@@ -155,6 +155,6 @@ class RunDirectory:
         for path in sorted(before.keys() | now.keys()):
             old, new = before.get(path), now.get(path)
             may = (*MAY_DIFFER, "data") if isinstance(experiment.data, Arrays) else MAY_DIFFER
-            if old != new and path.split(".")[0] not in may:
+            if path.split(".")[0] not in may and old != new:
                 text = f"{path}: expected {received(old)}, as this run was started, got {received(new)}"
                 raise BacklitError(f"{self.path}: {text}; resume with the same settings or choose another --out")

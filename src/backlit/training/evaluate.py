@@ -1,6 +1,8 @@
 """Outputs for many rows, each counted once: one compiled program over blocks of rows, the last block filled up."""
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +51,27 @@ def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     weight = filled(np.ones(len(part), np.float32), count * size, zero=True)
     x, y, mask = (filled(a, count * size) for a in (part.x, part.y, part.mask))
     return tree.map(lambda a: a.reshape(count, size, *a.shape[1:]), (x, y, weight, mask))  # type: ignore[no-any-return]
+
+
+def read_blocks(part: Dataset, devices: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """As `blocks`, one after another: rows are read when they are asked for, and one block ahead."""
+    size = -(-len(part) // -(-len(part) // LARGEST_BLOCK))
+    size += -size % math.lcm(8, devices)
+
+    def block(start: int) -> Any:
+        rows = slice(start, min(start + size, len(part)))
+        weight = filled(np.ones(rows.stop - start, np.float32), size, zero=True)
+        mask = None if part.mask is None else part.mask[rows]
+        x, y, mask = (filled(a, size) for a in (part.x[rows], part.y[rows], mask))
+        return x, y, weight, mask
+
+    with ThreadPoolExecutor(1, thread_name_prefix="backlit-rows") as reader:
+        asked = reader.submit(block, 0)
+        for start in range(size, len(part) + size, size):
+            found = asked.result()
+            if start < len(part):
+                asked = reader.submit(block, start)
+            yield found
 
 
 def filled(x: Any, rows: int, zero: bool = False) -> Any:

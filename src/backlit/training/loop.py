@@ -4,8 +4,8 @@ Nothing here computes a gradient or decides when to stop (program.py does), noth
 """
 
 import time
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,14 +15,16 @@ import numpy as np
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset
-from backlit.engine import random, tree
+from backlit.engine import tree
 from backlit.errors import NonFiniteError
 from backlit.settings import plain
 from backlit.training import layouts
 from backlit.training.blame import blame
 from backlit.training.directory import RunDirectory
-from backlit.training.evaluate import Evaluator, blocks
+from backlit.training.ending import Ending
+from backlit.training.evaluate import Evaluator
 from backlit.training.events import EpochEnded, Finished, Listener, Notice, Progress, Started, silent
+from backlit.training.feeding import Feeder, ends_outside, feeder, in_memory
 from backlit.training.interrupt import Asked, Interrupted, politely
 from backlit.training.keeper import Keeper
 from backlit.training.program import Carry, Feed, Program, Record, program
@@ -37,8 +39,8 @@ SLOW_STEPS, SLOW_SECONDS = 40, 4.0
 """Steps that a chunk of slow ones should have, and how long that may take: each call's memory for activations is new to the
 system and costs as much as a fraction of a step (docs/decisions.md)."""
 
-CHUNK_STEPS = 4096
-"""Short epochs are joined up to about this many steps a chunk."""
+DATA_SHARE = 0.1
+"""A training that waits for rows longer than this share of its time is told so."""
 
 
 def fit(
@@ -60,6 +62,7 @@ def fit(
         place.check(experiment, resume)
     ready = setup(experiment, dataset)
     functions = program(experiment, ready.params, ready.steps, ready.per_step)
+    functions = replace(functions, outside=ends_outside(ready, functions))
     if place:
         plain((experiment.net, experiment.loss, experiment.optimizer))  # functions: said before anything is written
     going_on = place.create(experiment) if place else False
@@ -95,18 +98,23 @@ class Training:
     why: str = ""
     pace: float = 0.0
     longest: int = 2**30
-    rows: Any = None
-    placed: dict[int, Any] = field(default_factory=dict)
-    feed: Any = None
-    ahead: dict[int, Feed] = field(default_factory=dict)
-    first: int = -(2**30)
+    feeders: dict[int, Feeder] = field(default_factory=dict)
+    ending: Ending | None = None
 
     def run(self, going_on: bool, asked: Asked) -> Run:
         """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
-        carry = self.begin(going_on)
-        while int(carry.moving.step) < self.setup.steps and not bool(carry.watch.stop):
-            carry = self.advance(carry, asked)
-        return self._finish(carry)
+        try:
+            carry = self.begin(going_on)
+            while int(carry.moving.step) < self.setup.steps and not bool(carry.watch.stop):
+                carry = self.advance(carry, asked)
+            return self._finish(carry)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends what reads rows in the background."""
+        for each in self.feeders.values():
+            each.close()
 
     def begin(self, going_on: bool = False) -> Carry:
         """The carry to start or go on with, on the devices, and the compiled program."""
@@ -120,29 +128,25 @@ class Training:
         placed: Carry = self.engine.place(carry, self.cores)
         return placed
 
-    @property
-    def joined(self) -> int:
-        """How many epochs one chunk may span."""
-        size = self.setup.steps_per_epoch
-        return max(1, min(CHUNK_STEPS // size, self.setup.experiment.epochs))
-
     def _compile(self, carry: Carry, going_on: bool) -> None:
         """Choose the layout and compile the chunk for it."""
         setup = self.setup
         programs: dict[layouts.Layout, Any] = {}
         inputs: dict[int, Any] = {}
         step, size = int(carry.moving.step), self.setup.steps_per_epoch
+        first = step % setup.steps  # a training that has ended is compiled too, to be tested
 
         def trial(tried: layouts.Layout, steps: int) -> float:
             if tried not in programs:
                 if tried.cores not in inputs:
-                    epoch = step // size % setup.experiment.epochs
-                    inputs[tried.cores] = self.engine.place(carry, tried.cores), self._feed(epoch, tried.cores)
+                    inputs[tried.cores] = self.engine.place(carry, tried.cores), self._feeder(tried.cores).at(first)[0]
                 chunk, one = partial(self.program.chunk, self.engine), self._number(1, tried.cores)
                 found = self.engine.prepare(chunk, *inputs[tried.cores], one, products=tried.products)
                 programs[tried], seconds = found
                 self.clock.compile += seconds
-            count = self._number(min(steps, size - step % size), tried.cores)
+            count = self._number(
+                min(steps, self._feeder(tried.cores).at(first)[1] - first, size - step % size), tried.cores
+            )
             return layouts.clock(lambda: programs[tried](*inputs[tried.cores], count), self.engine)
 
         recorded = self.directory.read("environment.json").get("layout") if going_on and self.directory else None
@@ -153,7 +157,8 @@ class Training:
         if self.layout not in programs:
             self.pace = trial(self.layout, 1)
         self.chunk, self.why = programs[self.layout], why
-        self.placed = {self.cores: self.placed[self.cores]}
+        for cores in self.feeders.keys() - {self.cores}:
+            self.feeders.pop(cores).close()
         if self.directory and not recorded:
             self.directory.environment(self.engine.describe(), self.layout._asdict(), why)
 
@@ -176,24 +181,22 @@ class Training:
         """One call of the compiled program and what follows from it."""
         size, step = self.setup.steps_per_epoch, int(carry.moving.step)
         began = time.perf_counter()
-        if not self.first <= step // size < self.first + self.joined:
-            self.first = step // size
-            self.feed = self.ahead.pop(self.first, None) or self._feed(self.first, self.cores)
-        left = (self.first + self.joined) * size - step
-        steps = min(self.longest, self._chunk_length(), self.setup.steps - step, left, self.keeper.due_in(step, size))
-        pending = self.chunk(carry, self.feed, self._number(steps, self.cores))
-        following = self.first + self.joined
-        if following not in self.ahead and following < self.setup.experiment.epochs:
-            # Compiled programs run beside Python: the next epochs' order is drawn while this chunk computes.
-            self.ahead = {following: self._feed(following, self.cores)}
+        source = self._feeder(self.cores)
+        feed, end = source.at(step)
+        due = self.keeper.due_in(step, size)
+        steps = min(self.longest, self._chunk_length(), self.setup.steps - step, end - step, due)
+        pending = self.chunk(carry, feed, self._number(steps, self.cores))
+        source.ahead()
         after: Carry
         after, record = self.engine.ready(pending)
-        seconds = time.perf_counter() - began
         if not bool(after.moving.finite):
-            self._blame(carry, after)
+            self._blame(carry, after, feed)
+        if self.program.outside and int(after.moving.step) % size == 0:
+            after, record = self._end_epoch(after, feed)
+        seconds = time.perf_counter() - began
         done = int(after.moving.step) - step
         self.pace = seconds / done
-        self._record(record, step, int(after.moving.step), seconds)
+        self._record(record, step, int(after.moving.step), seconds, int(feed.epoch))
         self.clock.train += seconds
         self.clock.steps += done
         self._progress(after)
@@ -210,12 +213,21 @@ class Training:
             where = f"saved in {self.directory.path}; go on with --resume" if self.directory else "nothing was stored"
             raise Interrupted(asked.number, step, where)
 
-    def _record(self, record: Record, before: int, after: int, seconds: float) -> None:
-        """A line of history for each epoch that has ended in this chunk."""
+    def _end_epoch(self, carry: Carry, feed: Feed) -> tuple[Carry, Record]:
+        """What an epoch's end reads from disk, and what follows from it."""
+        if self.ending is None:
+            self.ending = Ending(self.program, self.engine, self.cores)
+        source = self._feeder(self.cores)
+        if self.program.keeps_others(carry.moving):
+            feed = source.beginning(int(feed.epoch))
+        return self.ending(carry, feed, source.held_out_blocks())
+
+    def _record(self, record: Record, before: int, after: int, seconds: float, first: int) -> None:
+        """A line of history for each epoch that has ended in this chunk; `first` is the first of the record."""
         size = self.setup.steps_per_epoch
         columns: Record = tree.map(np.asarray, record)
         for epoch in range(before // size, after // size):
-            row: Record = tree.map(lambda column, i=epoch - self.first: column[i].item(), columns)
+            row: Record = tree.map(lambda column, i=epoch - first: column[i].item(), columns)
             step = (epoch + 1) * size
             at_end = self.clock.before + self.clock.train + seconds * (step - before) / (after - before)
             line: dict[str, Any] = {"epoch": epoch + 1, "step": step, "seconds": round(at_end, 4)}
@@ -265,6 +277,9 @@ class Training:
             "train": round(self.clock.train, 3),
             "total": round(time.time() - self.clock.since, 3),
         }
+        waited = self._feeder(self.cores).waited
+        if waited:
+            result["seconds"]["waited"] = round(waited, 3)
         result["steps_per_second"] = round(self.clock.steps / self.clock.train, 1) if self.clock.train else 0.0
         result["parameters"] = tree.size(setup.params)
         result["layout"] = self.why
@@ -281,28 +296,24 @@ class Training:
         if self.directory:
             self.directory.write("data.json", self.setup.facts())
 
-    def _blame(self, carry: Carry, after: Carry) -> None:
+    def _blame(self, carry: Carry, after: Carry, feed: Feed) -> None:
         """Repeat the chunk up to the step before the bad one, then that step on the NumPy engine."""
         good = int(after.moving.step) - int(carry.moving.step) - 1
-        before = self.chunk(carry, self.feed, self._number(good, self.cores))[0] if good else carry
-        text = blame(self.program, before.moving, self.feed, self.first, self.setup.steps_per_epoch)
+        before = self.chunk(carry, feed, self._number(good, self.cores))[0] if good else carry
+        epoch, place = divmod(int(before.moving.step), self.setup.steps_per_epoch)
+        text = blame(self.program, before.moving, feed, self.setup.order(epoch, 1)[0][0, place], epoch)
         raise NonFiniteError(text + self.keeper.kept())
 
-    def _feed(self, epoch: int, cores: int) -> Feed:
-        """The order of the epochs from `epoch` on, and the rows they read; rows are placed once a layout."""
-        place = self.engine.place
-        if cores not in self.placed:
-            parts, setup = self.setup.parts, self.setup
-            key = random.fold(random.key(setup.experiment.seed), "step")
-            held_out = blocks(parts.validation, cores) if len(parts.validation) else None
-            if self.rows is None:  # one copy in memory, whatever layouts are tried
-                self.rows = self.engine.shareable((parts.train.x, parts.train.y, parts.train.mask))
-            x, y, mask = place(self.rows, cores)
-            prepared, target_prepared, key = place((setup.prepared, setup.target_prepared, key), cores)
-            self.placed[cores] = (x, y, prepared, target_prepared, key, mask, place(held_out, cores, 1))
-        x, y, prepared, target_prepared, key, mask, held_out = self.placed[cores]
-        indices, weight = place(self.setup.order(epoch, self.joined), cores, 2)
-        return Feed(x, y, held_out, prepared, target_prepared, indices, weight, self._number(epoch, cores), key, mask)
+    def _feeder(self, cores: int) -> Feeder:
+        """What feeds a program on so many devices; the rows in memory are there once, whatever layouts are tried."""
+        if cores not in self.feeders:
+            self.feeders[cores] = feeder(self.setup, self.engine, cores, self.shared, self.program.outside)
+        return self.feeders[cores]
+
+    @cached_property
+    def shared(self) -> Any:
+        """The training rows where all devices can read them."""
+        return self.engine.shareable(in_memory(self.setup.parts.train))
 
     def _number(self, value: int, cores: int) -> Any:
         return self.engine.place(np.asarray(value, np.int32), cores)

@@ -8,7 +8,7 @@ never a step. How many steps a chunk has is an argument, so one compilation serv
 import math
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from backlit.config import Experiment
 from backlit.data import apply_all, augment_all, invert_all
@@ -49,16 +49,28 @@ class Carry(NamedTuple):
     best: Tree
 
 
+Held: TypeAlias = tuple[Array, Array, Array, Array | None]
+"""Rows of a validation part, their targets, weights and masks."""
+
+
+class Window(NamedTuple):
+    """Which steps of its epoch a feed of rows from disk holds: those from `begin` on; the epoch has `steps` in all."""
+
+    begin: Array
+    steps: Array
+
+
 class Feed(NamedTuple):
     """What a chunk reads: training rows, validation blocks, fitted preprocessing, and the order of its epochs.
 
     indices (epochs, steps, B) and weight: the order of the epochs from `epoch` on. held_out: (blocks, rows, ...) rows,
     targets, weights and masks, or None. key: the run's. mask (N, T): the real time steps, None when all are.
+    window: None where the feed holds all rows and whole epochs.
     """
 
     x: Array
     y: Array
-    held_out: tuple[Array, Array, Array, Array | None] | None
+    held_out: Held | None
     prepared: Tree
     target_prepared: Tree
     indices: Array
@@ -66,6 +78,12 @@ class Feed(NamedTuple):
     epoch: Array
     key: Array
     mask: Array | None = None
+    window: Window | None = None
+
+    def place(self, step: Array) -> tuple[Array, Array]:
+        """Epoch and step within this feed of step number `step` of the training."""
+        steps, begin = (self.indices.shape[1], 0) if self.window is None else (self.window.steps, self.window.begin)
+        return step // steps - self.epoch, step % steps - begin
 
 
 class Batch(NamedTuple):
@@ -93,12 +111,17 @@ REMEMBERED = 100
 
 @dataclass(frozen=True)
 class Program:
-    """The pure functions of one experiment; `per_step`: each time step has a target of its own."""
+    """The pure functions of one experiment.
+
+    per_step  each time step has a target of its own
+    outside   an epoch is ended by whoever calls `chunk`: validation rows are read from disk for it
+    """
 
     experiment: Experiment
     rule: Transform
     frozen: frozenset[str] = frozenset()
     per_step: bool = False
+    outside: bool = False
 
     def start(self, params: Tree, state: Tree, xp: Any) -> Carry:
         """The carry before the first step."""
@@ -121,14 +144,15 @@ class Program:
     def chunk(self, engine: ModuleType, carry: Carry, feed: Feed, steps: Array) -> tuple[Carry, Record]:
         """`steps` updates from where `carry` stands; ends early when stopping says so or a loss is not finite."""
         xp = feed.x.__array_namespace__()
-        epochs, per_epoch = feed.indices.shape[:2]
+        epochs, held = feed.indices.shape[:2]
+        per_epoch = held if feed.window is None else feed.window.steps
         last = carry.moving.step + steps
 
         def epoch(_: Array, at: tuple[Carry, Record]) -> tuple[Carry, Record]:
             now, record = at
-            number = now.moving.step // per_epoch - feed.epoch  # within this feed
-            begin = now.moving.step % per_epoch
-            count = xp.minimum(per_epoch - begin, last - now.moving.step)
+            number, begin = feed.place(now.moving.step)
+            left = per_epoch - now.moving.step % per_epoch
+            count = xp.minimum(xp.minimum(left, held - begin), last - now.moving.step)
             moving = engine.repeat(
                 count,
                 lambda i, m: self.step(m, now.watch.lr_scale, feed, number, begin + i),
@@ -136,7 +160,9 @@ class Program:
                 until=lambda m: m.finite,
             )
             now = now._replace(moving=moving)
-            ended = (begin + count == per_epoch) & moving.finite
+            ended = (count == left) & moving.finite
+            if self.outside:
+                return now, record
             return cast(
                 tuple[Carry, Record],
                 engine.branch(ended, lambda a: self.end_epoch(engine, a, feed, number), lambda a: a, (now, record)),
@@ -225,16 +251,24 @@ class Program:
         self, engine: ModuleType, now: tuple[Carry, Record], feed: Feed, number: Array
     ) -> tuple[Carry, Record]:
         """Validate, watch, record; fresh sums for the next epoch."""
+        shown = self.shown(engine, now[0].moving, feed, number)
+        held_out = None if feed.held_out is None else self.validate(engine, shown, feed)
+        return self.ended(now, shown, held_out, feed, number)
+
+    def ended(
+        self, now: tuple[Carry, Record], shown: Moving, held_out: Sums | None, feed: Feed, number: Array
+    ) -> tuple[Carry, Record]:
+        """What follows from an epoch whose parameters are validated: `held_out` are the sums, None without validation."""
         carry, record = now
         xp = feed.x.__array_namespace__()
         moving, watch, best = carry
-        shown = self.shown(engine, moving, feed, number)
-        held_out, better = no_sums(xp), xp.asarray(True)
-        if feed.held_out is not None:
-            held_out = self.validate(engine, shown, feed)
+        better = xp.asarray(True)
+        if held_out is None:
+            held_out = no_sums(xp)
+        else:
             loss = held_out.loss / held_out.rows
             better = loss < watch.best
-            epoch = moving.step // feed.indices.shape[1]
+            epoch = feed.epoch + number + 1
             watch = seen(watch, loss, epoch, self.experiment.stopping, self.experiment.halving)
         if best:
             best = tree.map(lambda new, old: xp.where(better, new, old), (shown.params, shown.state), best)
@@ -276,15 +310,19 @@ class Program:
     def validate(self, engine: ModuleType, now: Moving, feed: Feed) -> Sums:
         """Sums over the validation rows, each counted once."""
 
-        def block(sums: Sums, rows: tuple[Array, Array, Array, Array | None]) -> tuple[Sums, Array]:
-            x, target, weight, mask = rows
-            y = self.predict(now.params, now.state, feed.prepared, x, mask)
-            weight = self.weighed(weight, mask, target)
-            value = self.experiment.loss(y, self.target(feed.target_prepared, target), weight)[0]
-            return self.added(sums, value, y, target, feed.target_prepared, weight), value
+        def block(sums: Sums, rows: Held) -> tuple[Sums, Array]:
+            return self.counted(now, feed, sums, rows), now.step
 
         sums: Sums = engine.scan(block, no_sums(feed.x.__array_namespace__()), feed.held_out)[0]
         return sums
+
+    def counted(self, now: Moving, feed: Feed, sums: Sums, rows: Held) -> Sums:
+        """The sums with one block of validation rows counted in."""
+        x, target, weight, mask = rows
+        y = self.predict(now.params, now.state, feed.prepared, x, mask)
+        weight = self.weighed(weight, mask, target)
+        value = self.experiment.loss(y, self.target(feed.target_prepared, target), weight)[0]
+        return self.added(sums, value, y, target, feed.target_prepared, weight)
 
     def added(self, sums: Sums, value: Array, y: Array, target: Array, prepared: Tree, weight: Array | None) -> Sums:
         """The sums with one batch counted in; `value` is its weighted mean loss."""

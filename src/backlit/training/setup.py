@@ -130,7 +130,8 @@ def typed(part: Dataset) -> Dataset:
     """Tokens as int32; other integers than the bytes of images as float32."""
     number = np.float32 if part.x.dtype.kind in "iu" and part.x.dtype != np.uint8 else part.x.dtype
     mask = None if part.mask is None else part.mask.astype(np.float32)
-    return replace(part, x=part.x.astype(np.int32 if part.vocabulary else number, copy=False), mask=mask)
+    number = np.int32 if part.vocabulary else number
+    return replace(part, x=part.x if part.x.dtype == number else part.x.astype(number), mask=mask)
 
 
 def check_shapes(experiment: Experiment, data: Dataset, out: Shape) -> None:
