@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.engine import devices, tree
+from backlit.engine import devices, fused, tree
 
 log = logging.getLogger("backlit")
 devices.prepare(already_started="jax" in sys.modules)
@@ -129,6 +129,11 @@ def width() -> int:
     return len(jax.devices())
 
 
+def renewed(fn: Callable[..., Any], old: Any, *given: Any) -> Any:
+    """fn(old, *given), new values like the old ones; on a compiling engine in their memory, in as few passes as it can."""
+    return fused.renewed(fn, old, *given)
+
+
 def barrier(x: Any) -> Any:
     """`x`; on a compiling engine, a point that the compiler may not move work across."""
     return jax.lax.optimization_barrier(x)
@@ -154,6 +159,7 @@ def describe() -> dict[str, Any]:
         "devices": [str(d) for d in jax.devices()],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "onednn": _onednn(),
+        "fused": fused.describe(),
     }
 
 

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from backlit import engine
 from backlit.engine import tree
 from backlit.errors import BacklitError, SettingError
 from backlit.optim.schedules import Product, Schedule, at, lengthened
@@ -106,6 +107,22 @@ def applied(
         found: tuple[Tree, Tree] = asking.update(grads, state, params, step, objective)
         return found
     return rule.update(grads, state, params, step)
+
+
+def stepped(
+    rule: Transform, grads: Tree, state: Tree, params: Tree, step: Array, objective: "Objective | None"
+) -> tuple[Tree, Tree]:
+    """The new parameters and the new state; what a rule does number by number, in one pass over memory where possible."""
+
+    def once(old: tuple[Tree, Tree], grads: Tree, step: Array) -> tuple[Tree, Tree]:
+        updates, after = applied(rule, grads, old[1], old[0], step, objective)
+        return tree.map(lambda w, u: w + u, old[0], updates), after
+
+    found = tree.leaves(params)
+    if not found:
+        return once((params, state), grads, step)
+    made: tuple[Tree, Tree] = engine.of(found[0]).renewed(once, (params, state), grads, step)
+    return made
 
 
 @dataclass(frozen=True)

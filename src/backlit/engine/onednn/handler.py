@@ -109,6 +109,19 @@ def assembly(where: dict[str, int], major: int, minor: int) -> str:
 
 def _run(where: dict[str, int], major: int, minor: int) -> Code:
     c, frame, cell = Code("run", 1), "%a0", where["cell"]
+    answer_questions(c, frame, major, minor)
+    _wait(c, where, FREE)
+    c.put(frame, cell, FRAME)
+    _post(c, where, ASKED)
+    _wait(c, where, DONE)
+    error = c.get(cell, ERROR)
+    _post(c, where, FREE)
+    c.give_back(error)
+    return c
+
+
+def answer_questions(c: Code, frame: str, major: int, minor: int) -> None:
+    """What XLA asks a handler before it has anything to do: the version of its interface; other stages than to execute."""
     extension = c.get(frame, EXTENSION)
     with c.when(extension, "ne", 0):  # its words: size, kind, the next one, metadata
         with c.when(c.get(extension, 1, INT), "eq", METADATA, INT):
@@ -118,14 +131,6 @@ def _run(where: dict[str, int], major: int, minor: int) -> Code:
         c.give_back(0)
     with c.when(c.get(frame, STAGE, INT), "ne", EXECUTE, INT):
         c.give_back(0)
-    _wait(c, where, FREE)
-    c.put(frame, cell, FRAME)
-    _post(c, where, ASKED)
-    _wait(c, where, DONE)
-    error = c.get(cell, ERROR)
-    _post(c, where, FREE)
-    c.give_back(error)
-    return c
 
 
 def _serve(where: dict[str, int]) -> Code:
