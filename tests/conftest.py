@@ -27,8 +27,8 @@ def same_numbers(request: pytest.FixtureRequest) -> None:
 
 
 ONCE = {
-    "attention", "augmentation", "contract", "convolution", "generate", "lab", "lab_rules", "losses", "lr_find",
-    "normalization", "optim", "pooling", "published", "recurrent", "rows", "second_order", "wrappers",
+    "attention", "augmentation", "contract", "convolution", "data_preprocessing", "fused", "generate", "lab", "lab_rules",
+    "losses", "lr_find", "normalization", "optim", "pooling", "published", "recurrent", "rows", "second_order", "wrappers",
 }  # fmt: skip
 """Modules with many small programs that nobody needs again: writing them to the disk would take a third of the time."""
 

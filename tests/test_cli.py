@@ -328,7 +328,7 @@ def write_files(folder):
     tables = {
         "good.csv": rows,
         "text.csv": [*rows[:6], "oops,1,yes", *rows[6:]],
-        "empty.csv": [*rows[:6], ",1,yes", *rows[6:]],
+        "empty.csv": [*rows[:6], "1,1,", *rows[6:]],
         "infinite.csv": [*rows[:6], "inf,1,yes", *rows[6:]],
         "single.csv": [row.replace("yes", "no") for row in rows],
         "two.csv": rows[:1],

@@ -78,7 +78,7 @@ def test_a_table_without_header_and_packed(folder):
 BAD = [
     ({"columns": ("d",)}, r"s.csv: columns: no column 'd'; "),
     ({"columns": ("a",), "target": ("b",)}, r"target: expected columns that the net also sees, got 'b'; add it"),
-    ({"columns": ("when",)}, r"line 2, column 'when': expected a number, got an empty cell or text"),
+    ({"columns": ("when",)}, r"line 2, column 'when': expected a number, got 'day 1' \(30 such cells in this column\)"),
     ({"length": 30}, r"expected at least 31 steps for a row, got 30; use a smaller length"),
     ({"log": True}, r"log: expected values above 0, got -30; leave log out"),
 ]
@@ -92,9 +92,19 @@ def test_what_cannot_be_is_said(folder, settings, text):
 
 def test_a_gap_is_named(folder):
     (folder / "gap.csv").write_text("a,b\n1,2\n3,\n5,6\n7,8\n")
-    with pytest.raises(DataError, match=r"gap.csv: line 3, column 'b': .*fill it in, or choose other columns"):
+    with pytest.raises(
+        DataError, match=r"gap.csv: line 3, column 'b': .*an empty cell or NA; fill it in, or choose other"
+    ):
         Series("gap.csv", length=1).load()
     assert Series("gap.csv", columns=("a",), length=1).load().y.tolist() == [3.0, 5.0, 7.0]
+
+
+@pytest.mark.parametrize(("cell", "shown"), [("off", "'off'"), ("inf", "inf"), ("NaN", "an empty cell or NA")])
+def test_a_stray_cell_does_not_take_its_column_away(folder, cell, shown):
+    """A column of numbers with one word in it is an error, not a column of words that is left out unseen."""
+    (folder / "stray.csv").write_text(f"a,b\n1,2\n3,4\n5,{cell}\n7,8\n")
+    with pytest.raises(DataError, match=rf"stray.csv: line 4, column 'b': expected a number, got {shown};"):
+        Series("stray.csv", length=1).load()
 
 
 def test_the_named_series(folder):

@@ -245,3 +245,19 @@ def test_word_vectors_take_the_words_of_the_data(folder):
     (folder / "vectors.txt").unlink()
     again = bl.open_run(folder / "run")  # needs no file of vectors
     np.testing.assert_array_equal(again.params["embedding_1"]["W"], run.params["embedding_1"]["W"])
+
+
+def test_conll_2003_has_its_parts_in_files_and_tags_in_any_column(tmp_path):
+    for name, word in (("train", "Paris"), ("testa", "Rome"), ("testb", "Paris")):
+        lines = f"-DOCSTART- -X- -X- O\n\n{word} NNP B-NP B-LOC\nsleeps VBZ B-VP O\n. . O O\n\nAnn NNP B-NP B-PER\n"
+        (tmp_path / f"eng.{name}").write_text(lines)
+    files = {"validation": str(tmp_path / "eng.testa"), "test": str(tmp_path / "eng.testb")}
+    data = Tags(str(tmp_path / "eng.train"), **files).load()
+    assert data.classes == ("O", "B-LOC", "B-PER")
+    assert data.y.tolist() == [[1, 0, 0], [2, 0, 0]]
+    np.testing.assert_array_equal(data.test.x, data.x)
+    assert data.validation.x[0].tolist() == [1, *data.x[0, 1:].tolist()]
+    speech = Tags(str(tmp_path / "eng.train"), column=1, **files).load()
+    assert speech.classes == (".", "NNP", "VBZ")
+    chunks = Tags(str(tmp_path / "eng.train"), column=2, **files).load()
+    assert chunks.classes == ("O", "B-NP", "B-VP")

@@ -9,8 +9,9 @@ from test_training import LABELS, Stop, X, experiment, stop_after, stored
 import backlit as bl
 from backlit.data import Dataset, Split
 from backlit.data.rows import Held
-from backlit.errors import DataError
-from backlit.training import checkpoint, feeding, loop
+from backlit.data.sampling import Balanced, Buckets
+from backlit.errors import DataError, SettingError
+from backlit.training import checkpoint, feeding, loop, ordering
 from backlit.training.loop import fit
 from backlit.training.stopping import Stopping
 
@@ -21,6 +22,7 @@ DATA = Dataset(X, LABELS.astype("i"), CLASSES)
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
     monkeypatch.setattr(feeding, "WINDOW_BYTES", 3 * 8 * X[0].nbytes)  # three steps of eight rows
+    monkeypatch.setattr(feeding, "WINDOW_STEPS", 1)
 
 
 def same(a, b):
@@ -78,6 +80,41 @@ def test_resuming_in_an_epoch_reads_nothing_again(tmp_path, monkeypatch, at, wra
     same(whole, resumed)
     for name, array in stored(tmp_path / "whole").items():
         np.testing.assert_array_equal(array, stored(tmp_path / "cut")[name])
+
+
+MASK = (np.arange(9) < np.random.default_rng(5).integers(1, 10, 61)[:, None]).astype("f")
+TOKENS = (np.random.default_rng(6).integers(1, 12, (61, 9)) * MASK).astype("i")
+READER = bl.Chain(bl.Embedding(12, 4, padding=0), bl.GRU(5, returns="last"), bl.Dense(3))
+TAGGER = bl.Chain(bl.Embedding(12, 4, padding=0), bl.GRU(5), bl.Dense(3))
+
+
+@pytest.mark.parametrize(
+    ("net", "y"), [(READER, LABELS), (TAGGER, TOKENS % 3)], ids=["a label a row", "a label a step"]
+)
+def test_buckets_leave_out_padding_alone(monkeypatch, net, y):
+    data = Dataset(TOKENS, y.astype("i"), CLASSES, mask=MASK, vocabulary=tuple("abcdefghijkl"))
+    e = experiment(net=net, sampling=Buckets(width=3, run=2), epochs=2)
+    short = fit(e, data)
+    monkeypatch.setattr(ordering.Ordering, "widths", lambda *_: None)
+    for a, b in zip(bl.tree.leaves(short.params), bl.tree.leaves(fit(e, data).params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_buckets_want_a_net_for_any_length():
+    net = bl.Chain(bl.Embedding(12, 4, padding=0), bl.Flatten(), bl.Dense(3))
+    data = Dataset(TOKENS, LABELS.astype("i"), CLASSES, mask=MASK, vocabulary=tuple("abcdefghijkl"))
+    with pytest.raises(SettingError, match="sampling: expected a net for sequences of any length, got one made for 9"):
+        fit(experiment(net=net, sampling=Buckets(width=3)), data)
+
+
+def test_balanced_rows_are_those_of_the_training(monkeypatch):
+    ready = loop.setup(experiment(sampling=Balanced()), DATA)
+    indices, weight = ready.order(0, 6)
+    counts = np.bincount(ready.parts.train.y[indices].reshape(-1))
+    assert weight is None
+    assert counts.max() - counts.min() <= 6
+    with pytest.raises(SettingError, match="sampling: expected order: shuffled"):
+        experiment(sampling=Balanced(), order="given")
 
 
 def test_a_number_that_is_not_finite_is_named_when_it_is_read():

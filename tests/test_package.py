@@ -29,7 +29,7 @@ LEVELS = (
     {"initializers", "layers", "losses", "optim", "data", "word_vectors"},
     {"config", "training"},
     {"evaluation", "generation", "gradcheck", "rate_curve", "rate_finder", "report", "plots", "see"},
-    {"api", "estimators", "lab", "overrides"},
+    {"api", "description", "estimators", "lab", "overrides"},
     {"commandline", "cli", "__main__"},
 )
 USED_EVERYWHERE = {"backlit.evaluation.entities", "backlit.evaluation.metrics"}

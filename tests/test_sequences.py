@@ -230,7 +230,7 @@ BAD_TOKENS = [
     (ragged(x=np.where(TOKENS == 5, 6, TOKENS)), {}, DataError, r"x: row \d+, step \d .*a token 0\.\.5 .*vocabulary.*got 6"),
     (ragged(x=TOKENS.astype("f")), {}, DataError, r"expected integers, places in the vocabulary of 6, got float32"),
     (ragged(), {"preprocessing": ("Standardize",)}, SettingError, "preprocessing: expected none, ragged holds tokens"),
-    (ragged(), {"augmentation": ({"type": "Noise", "std": 1.0},)}, SettingError, "augmentation: expected none, ragged holds"),
+    (ragged(), {"augmentation": ({"type": "Noise", "std": 1.0},)}, SettingError, "0: Noise: expected rows of numbers, got"),
     (ragged(), {"net": bl.Chain(bl.Embedding(4, 2), bl.Dense(3))}, DataError, "train part: row .*embedding_1 has 4 rows"),
     (ragged(), {"net": bl.Chain(bl.Embedding(6, 2), bl.Dense(2))}, ShapeError, "net: expected at least 3 outputs"),
     (ragged(), {"net": bl.Chain(bl.Embedding(6, 2), bl.Flatten(), bl.Dense(3))}, ShapeError, r"net: expected outputs \(7, 3\)"),

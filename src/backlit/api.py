@@ -28,7 +28,7 @@ def train(
     """Train a network on data and return the run.
 
     net        a layer, a list of layers, an `Experiment`, or the name or file of one (then nothing else is needed)
-    data       a name ("digits"), a `Source`, a `Dataset`, or a pair (x, y) of arrays
+    data       a name ("digits"), a `Source`, a `Dataset`, a pair (x, y) of arrays, or data of another library
     loss       by default SoftmaxCrossEntropy for classes, SquaredError for numbers
     directory  where to store the run; without it nothing is written and nothing can be resumed
     settings   any other field of `Experiment`: optimizer, epochs, batch_size, preprocessing, seed, ...
@@ -47,7 +47,8 @@ def train(
         return fit(experiment, directory=directory, resume=resume, listener=listener)
     if data is None:
         raise SettingError([("data", "expected a name, a Source, a Dataset or a pair (x, y), got None")])
-    source = build(Source, data) if isinstance(data, Source | str | dict) else None  # type: ignore[type-abstract]
+    named = isinstance(data, Source | str) or (isinstance(data, dict) and "type" in data)
+    source = build(Source, data) if named else None  # type: ignore[type-abstract]
     dataset: Dataset = source.load() if source else load_dataset(data)
     if loss is None:
         loss = SoftmaxCrossEntropy() if dataset.classes else SquaredError()

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from backlit import __version__
+from backlit.commandline import data as data_commands
 from backlit.commandline.faults import guarded, note, say, sentence
+from backlit.commandline.options import Config, Json, RunArgument, Set
 from backlit.errors import BacklitError, SettingError
 
 UsageError: Any = typer.BadParameter.__base__  # typer's versions keep it in different places
@@ -25,21 +27,7 @@ app = typer.Typer(
     help="Neural networks with the lights on: train, look inside, prove the gradients.",
     epilog="Start with: backlit train digits",
 )
-
-Config = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A named experiment (see: backlit list), a file, or a run.")
-]
-RunArgument = Annotated[str, typer.Argument(help="The directory of a run.", metavar="RUN")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        "-s",
-        metavar="PATH=VALUE",
-        help="Change a setting, as in optimizer.lr=0.01; may be given several times.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+app.add_typer(data_commands.app, name="data")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -158,6 +146,12 @@ def evaluate(
             help="An experiment (its test part) or a .csv or .npz (all its rows). By default the run's own test part.",
         ),
     ] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views", metavar="NAME", help="Look at each image several times: FlipAverage, {type: TenCrop, size: 24}."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Measure a trained network, each row counted once."""
@@ -166,7 +160,7 @@ def evaluate(
 
     trained = open_run(places.existing(run))
     dataset, name = rows.read_dataset(trained, data)
-    found = trained.evaluate(dataset)
+    found = trained.evaluate(dataset, rows.read_views(views) if views else None)
     if json:
         tables.print_json({"run": run, "data": name, "rows": len(dataset), "metrics": found})
     else:

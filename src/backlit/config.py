@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Literal
 
 import backlit.losses  # noqa: F401  (its names are known to files once it is loaded)
 from backlit.data import Augmenter, Mixing, Preprocessor, Source, Split
+from backlit.data.cleaning import Cleaner
+from backlit.data.sampling import Sampling
 from backlit.errors import BacklitError, SettingError, join, received, unknown
 from backlit.layers import Composite
 from backlit.optim import L1L2, Adam, Clip, Group, Rule, Wrapper
@@ -43,11 +45,14 @@ class Experiment(Settings):
     data            where rows come from: a source, its name, or a mapping with `type`
     net, loss       the network (a list of layers is a Chain) and what it minimises
     optimizer       the update rule; its numbers may be schedules
+    cleaning        steps that turn a table's columns into numbers, fitted on the training part; where there are none, a table
+                    with text, dates or missing cells takes what it needs (data/cleaning)
     preprocessing   fitted on the training part, applied to every row in order; `target_preprocessing` to the targets
     augmentation    how training rows are changed at random, before the preprocessing, anew whenever they are seen
     mixing          Mixup or CutMix: training rows of a batch mixed with each other, after the preprocessing
     order           of the training rows in an epoch: "shuffled", "given" as they stand, or "streams": row b of a batch
                     goes on where row b of the batch before it ended, for nets that remember from batch to batch
+    sampling        Balanced or Weighted: rows drawn by class or weight; Buckets: sequences beside others of their length
     penalty, clip   L1 and L2 in the loss; the largest norm of a gradient
     wrappers        what stands around the rule, in any order: averages, SAM, accumulation, noise, bounds (optim/wrappers.py)
     groups          parameters, by path, with a learning rate, decay or rule of their own
@@ -67,11 +72,13 @@ class Experiment(Settings):
     optimizer: Rule = Adam()
     name: str = ""
     split: Split = Split()
+    cleaning: tuple[Cleaner, ...] = ()
     preprocessing: tuple[Preprocessor, ...] = ()
     target_preprocessing: tuple[Preprocessor, ...] = ()
     augmentation: tuple[Augmenter, ...] = ()
     mixing: Mixing | None = None
     order: Literal["shuffled", "given", "streams"] = "shuffled"
+    sampling: Sampling | None = None
     penalty: L1L2 = L1L2()
     clip: Clip | None = None
     wrappers: tuple[Wrapper, ...] = ()
@@ -89,6 +96,10 @@ class Experiment(Settings):
     def check(self) -> None:
         if not 0 <= self.seed < 2**64:
             raise SettingError([("seed", f"expected a whole number from 0 to 2^64 - 1, got {self.seed}")])
+        if self.sampling is not None and self.order != "shuffled":
+            raise SettingError(
+                [("sampling", f"expected order: shuffled for it, got {self.order}; leave one of them out")]
+            )
         if (self.stopping or self.halving) and self.split.validation == 0:
             text = "expected a part to watch when stopping or halving is set, got 0; write split.validation: 0.15"
             raise SettingError([("split.validation", text)])

@@ -12,12 +12,12 @@ from backlit import config
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset
-from backlit.engine import random
 from backlit.errors import BacklitError, SettingError, received
 from backlit.optim import at
 from backlit.protocol import Array
 from backlit.rate_curve import LrCurve
 from backlit.settings import filled
+from backlit.training.feeding import feed_of
 from backlit.training.program import Feed, Moving, Program, program, rows_of_an_update
 from backlit.training.setup import Setup, setup
 from backlit.training.sums import no_sums
@@ -142,10 +142,8 @@ def sweep(program: Program, engine: ModuleType, start: Moving, feed: Feed, facto
 
 def feed(ready: Setup, steps: int) -> Feed:
     """The training rows in the order of a training, for so many updates."""
-    train, zero = ready.parts.train, np.asarray(0, np.int32)
     indices, weight = ready.order(0, -(-steps // ready.steps_per_epoch))
-    key = random.fold(random.key(ready.experiment.seed), "step")
-    return Feed(train.x, train.y, None, ready.prepared, ready.target_prepared, indices, weight, zero, key, train.mask)
+    return feed_of(ready, indices[:, :steps], None if weight is None else weight[:, :steps])
 
 
 def read(found: Swept, experiment: Experiment, ready: Setup, rates: np.ndarray) -> LrCurve:

@@ -17,10 +17,11 @@ import numpy as np
 from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset
-from backlit.engine import random, tree
+from backlit.engine import tree
 from backlit.errors import SettingError, join, unknown
 from backlit.protocol import Array, Context, Layer, Tree, gradient, signals
-from backlit.training.program import Batch, Feed, program
+from backlit.training.feeding import feed_of
+from backlit.training.program import Batch, program
 from backlit.training.setup import Setup, setup
 
 
@@ -127,10 +128,9 @@ def batch(ready: Setup, rows: int) -> tuple[Batch, np.ndarray]:
     indices, weight = ready.order(0, 1)
     real = np.ones(indices.size, bool) if weight is None else weight.reshape(-1) > 0
     taken = indices.reshape(-1)[real][:rows]
-    key = random.fold(random.key(ready.experiment.seed), "step")
-    zero = np.asarray(0, np.int32)
-    feed = Feed(train.x, train.y, None, ready.prepared, ready.target_prepared, indices, None, zero, key, train.mask)
-    first = program(ready.experiment, ready.params, ready.steps, ready.per_step).batch(zero, feed, taken, None)
+    feed = feed_of(ready, taken[None, None], None)
+    step = program(ready.experiment, ready.params, ready.steps, ready.per_step)
+    first = step.batch(feed.epoch, feed, feed.indices[0, 0], None)
     return first, taken
 
 

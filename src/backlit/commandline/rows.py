@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backlit.errors import BacklitError, DataError, nearest, received
+from backlit.errors import BacklitError, DataError, SettingError, nearest, received
 
 if TYPE_CHECKING:
     from backlit.data import Dataset
+    from backlit.data.views import Views
     from backlit.training.run import Run
 
 TABLES = (".csv", ".tsv", ".txt")
 EXPERIMENTS = (".yaml", ".yml", ".json")
 
 
-def read_rows(run: "Run", name: str) -> np.ndarray:
+def read_rows(run: "Run", name: str) -> Any:
     """(N, ...) rows as the run's net was trained on: a table's columns by name, or an array.
 
     A table may hold more columns (the target, say) in any order. Where its first line is data, not names, the columns
@@ -26,6 +27,8 @@ def read_rows(run: "Run", name: str) -> np.ndarray:
     from backlit.data import files
 
     path = files.find(name)
+    if run.cleaned is not None:
+        return _raw(run, path)
     if path.suffix.lower() in TABLES:
         return _table(run, path)
     if path.suffix.lower() == ".npy":
@@ -39,6 +42,24 @@ def read_rows(run: "Run", name: str) -> np.ndarray:
         return files.read_idx(path)
     kinds = ".csv, .tsv, .txt, .npz, .npy or an IDX file (-ubyte)"
     raise DataError(f"{path}: expected {kinds}, got {path.suffix or 'no ending'}; save the rows as one of these")
+
+
+def _raw(run: "Run", path: Path) -> Any:
+    """A table as the run's own source reads one, uncleaned, with or without the target."""
+    from backlit.data.columns import TableSource
+    from backlit.data.tables import Csv
+
+    source = run.experiment.data
+    if not isinstance(source, TableSource):
+        source = Csv(str(path), target=0, separator=_separator(run, path))
+    if isinstance(source, Csv) and source.names:
+        # A file to be predicted has no target, as a rule; its columns are told by their number.
+        count = len(replace(source, names=(), header=False).sheet(path).names)
+        names = [n for n in source.names if n in run.cleaned.like["names"]] if run.cleaned else []
+        if count != len(source.names):
+            source = replace(source, names=tuple(names))
+    sheet = source.sheet(path)
+    return sheet.replaced(dict(source.replace), source.blanks).frame
 
 
 def _table(run: "Run", path: Path) -> np.ndarray:
@@ -99,10 +120,18 @@ def read_dataset(run: "Run", data: str | None) -> tuple["Dataset", str]:
     None: the test part that the run left aside (the validation part where there is none). A named experiment or its
     file: that experiment's test part. A table or an archive: all its rows.
     """
-    from backlit import config
+    from backlit.training.setup import as_columns
 
     if data is None:
         return _own(run)
+    dataset, name = _named(run, data)
+    # A file without a gap reads as numbers, also where the run's own table had gaps.
+    return (as_columns(dataset) if run.cleaned is not None else dataset), name
+
+
+def _named(run: "Run", data: str) -> tuple["Dataset", str]:
+    from backlit import config
+
     if Path(data).suffix.lower() in EXPERIMENTS or data in config.named():
         other = config.load(data)
         parts = other.split.apply(other.data.load().checked(), other.seed)
@@ -172,6 +201,22 @@ def _renamed(run: "Run", dataset: "Dataset", where: str) -> "Dataset":
             raise DataError(f"{where}: expected a class this run knows, got {name!r}; {nearest(name, known)}")
     table = np.array([known.index(name) for name in there], dtype=np.int32)
     return replace(dataset, y=table[dataset.y], classes=known)
+
+
+def read_views(text: str) -> "Views":
+    """How to look at an image, from its name or a mapping: FlipAverage, {type: TenCrop, size: 24}."""
+    import yaml
+
+    from backlit.config import loader
+    from backlit.data.views import Views
+    from backlit.settings import build
+
+    try:
+        return build(Views, yaml.load(text, Loader=loader()))  # type: ignore[type-abstract]
+    except yaml.YAMLError:
+        raise SettingError([("--views", f"expected a name such as FlipAverage, or a mapping, got {text!r}")]) from None
+    except SettingError as error:
+        raise error.under("--views") from None
 
 
 @dataclass(frozen=True)

@@ -1,77 +1,196 @@
 """Sources, splits, preprocessing and batches."""
 
-from backlit.data.augmentation import Augmenter, CutOut, Flip, Noise, RandomCrop, augment_all, check_augmentation
+from backlit.data.augmentation import (
+    Affine,
+    Augmenter,
+    Brightness,
+    ColourJitter,
+    Contrast,
+    CutOut,
+    Flip,
+    Grey,
+    Hue,
+    Jitter,
+    Noise,
+    RandAugment,
+    RandomCrop,
+    RandomErasing,
+    RandomResizedCrop,
+    Rotate,
+    Saturation,
+    Shear,
+    SwapNoise,
+    TimeMasking,
+    TokenDropping,
+    Translate,
+    TrivialAugment,
+    Zoom,
+    augment_all,
+    check_augmentation,
+)
 from backlit.data.batches import epoch_indices, epochs_indices, streams_indices
 from backlit.data.cifar import Cifar10
+from backlit.data.cleaning import (
+    Cleaned,
+    Cleaner,
+    ClipOutliers,
+    DateParts,
+    Drop,
+    DropConstant,
+    DropDuplicates,
+    DropMissing,
+    Impute,
+    Numbers,
+    OneHot,
+    Ordinal,
+    Rare,
+)
+from backlit.data.csv import Csv
 from backlit.data.dataset import Dataset
 from backlit.data.dates import Dates
 from backlit.data.download import fetch
 from backlit.data.embedded import BreastCancer, Diabetes, Digits, Iris, Polynomial, Wine
 from backlit.data.files import find, read_idx, write_idx
+from backlit.data.folds import Folds, KFold, LeaveOneGroupOut, LeaveOneOut, TimeFolds
+from backlit.data.image_folder import ImageFolder
 from backlit.data.images import FashionMnist, Idx, Mnist
 from backlit.data.mixing import CutMix, Mixing, Mixup
+from backlit.data.npz import Npz
+from backlit.data.on_disk import Binary, Npy
+from backlit.data.parquet import Parquet
+from backlit.data.parquet_rows import ParquetStream
 from backlit.data.preprocessing import (
+    PCA,
     Center,
     Log,
     MinMax,
+    Power,
     Preprocessor,
+    RobustScale,
     Scale,
     Standardize,
+    UnitNorm,
+    Whiten,
     apply_all,
     fit_all,
     invert_all,
 )
 from backlit.data.reconstruct import Reconstruct
+from backlit.data.rows import Rows
+from backlit.data.sampling import Balanced, Buckets, Sampling, Weighted
 from backlit.data.series import AirlinePassengers, ExchangeRates, Series
 from backlit.data.source import Arrays, Source, load_dataset
 from backlit.data.splits import Parts, Split
-from backlit.data.tables import Csv, Npz
+from backlit.data.table import Table
 from backlit.data.tags import Tags, TagWindows
 from backlit.data.text import Characters, TinyShakespeare
+from backlit.data.texts import Texts
+from backlit.data.views import CentreCrop, FiveCrop, FlipAverage, TenCrop, Views
 from backlit.data.vocabulary import Vocabulary
+from backlit.data.words import Words
 
 __all__ = [
+    "PCA",
+    "Affine",
     "AirlinePassengers",
     "Arrays",
     "Augmenter",
+    "Balanced",
+    "Binary",
     "BreastCancer",
+    "Brightness",
+    "Buckets",
     "Center",
+    "CentreCrop",
     "Characters",
     "Cifar10",
+    "Cleaned",
+    "Cleaner",
+    "ClipOutliers",
+    "ColourJitter",
+    "Contrast",
     "Csv",
     "CutMix",
     "CutOut",
     "Dataset",
+    "DateParts",
     "Dates",
     "Diabetes",
     "Digits",
+    "Drop",
+    "DropConstant",
+    "DropDuplicates",
+    "DropMissing",
     "ExchangeRates",
     "FashionMnist",
+    "FiveCrop",
     "Flip",
+    "FlipAverage",
+    "Folds",
+    "Grey",
+    "Hue",
     "Idx",
+    "ImageFolder",
+    "Impute",
     "Iris",
+    "Jitter",
+    "KFold",
+    "LeaveOneGroupOut",
+    "LeaveOneOut",
     "Log",
     "MinMax",
     "Mixing",
     "Mixup",
     "Mnist",
     "Noise",
+    "Npy",
     "Npz",
+    "Numbers",
+    "OneHot",
+    "Ordinal",
+    "Parquet",
+    "ParquetStream",
     "Parts",
     "Polynomial",
+    "Power",
     "Preprocessor",
+    "RandAugment",
     "RandomCrop",
+    "RandomErasing",
+    "RandomResizedCrop",
+    "Rare",
     "Reconstruct",
+    "RobustScale",
+    "Rotate",
+    "Rows",
+    "Sampling",
+    "Saturation",
     "Scale",
     "Series",
+    "Shear",
     "Source",
     "Split",
     "Standardize",
+    "SwapNoise",
+    "Table",
     "TagWindows",
     "Tags",
+    "TenCrop",
+    "Texts",
+    "TimeFolds",
+    "TimeMasking",
     "TinyShakespeare",
+    "TokenDropping",
+    "Translate",
+    "TrivialAugment",
+    "UnitNorm",
+    "Views",
     "Vocabulary",
+    "Weighted",
+    "Whiten",
     "Wine",
+    "Words",
+    "Zoom",
     "apply_all",
     "augment_all",
     "check_augmentation",

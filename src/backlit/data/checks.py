@@ -7,8 +7,8 @@ import numpy as np
 from backlit.errors import DataError, received
 
 
-def finite(array: np.ndarray, where: str, names: tuple[str, ...] = ()) -> None:
-    """DataError for the first NaN or infinite number, with its row and column."""
+def finite(array: np.ndarray, where: str, names: tuple[str, ...] = (), places: np.ndarray | None = None) -> None:
+    """DataError for the first NaN or infinite number, with its row and column; row i stands at `places[i]` of all."""
     if array.dtype.kind != "f":
         return
     # One pass without a mask: the sum is finite only when all terms are; a bad or a vast sum needs a closer look.
@@ -19,7 +19,7 @@ def finite(array: np.ndarray, where: str, names: tuple[str, ...] = ()) -> None:
     if not bad.any():
         return
     row, *position = (int(i) for i in np.unravel_index(int(np.argmax(bad)), array.shape))
-    place = f"row {row}"
+    place = f"row {row if places is None else places[row]}"
     if len(position) == 1:
         place += f", column {position[0]}" + (f" ({names[position[0]]!r})" if names else "")
     elif position:
@@ -41,12 +41,15 @@ def labels(y: np.ndarray, classes: int, where: str) -> None:
     _within(y, classes, f"{where}: ", "a label", f"{classes} classes")
 
 
-def tokens(x: np.ndarray, vocabulary: int, where: str) -> None:
-    """DataError for the first integer of x that is no place in the vocabulary: inside a compiled step nothing tells."""
+def tokens(x: np.ndarray, vocabulary: int, where: str, places: np.ndarray | None = None) -> None:
+    """DataError for the first integer of x that is no place in the vocabulary: inside a compiled step nothing tells.
+
+    Row i stands at `places[i]` of all.
+    """
     if x.dtype.kind not in "iu":
         text = f"expected integers, places in the vocabulary of {vocabulary}, got {x.dtype}"
         raise DataError(f"{where}: {text}; write x.astype('int32'), or leave the vocabulary out")
-    _within(x, vocabulary, f"{where}: ", "a token", f"{vocabulary} in the vocabulary")
+    _within(x, vocabulary, f"{where}: ", "a token", f"{vocabulary} in the vocabulary", places)
 
 
 def masked(mask: np.ndarray, shape: tuple[int, ...], where: str) -> None:
@@ -64,10 +67,11 @@ def masked(mask: np.ndarray, shape: tuple[int, ...], where: str) -> None:
         raise DataError(f"{where}: row {row} (from 0): expected at least one real step, got padding only; leave it out")
 
 
-def _within(values: np.ndarray, count: int, where: str, what: str, of: str) -> None:
+def _within(values: np.ndarray, count: int, where: str, what: str, of: str, places: np.ndarray | None = None) -> None:
     if values.min() < 0 or values.max() >= count:
         index = np.unravel_index(int(np.argmax((values < 0) | (values >= count))), values.shape)
-        raise DataError(f"{where}{_place(index)}: expected {what} 0..{count - 1} ({of}), got {int(values[index])}")
+        place = _place(index if places is None else (places[index[0]], *index[1:]))
+        raise DataError(f"{where}{place}: expected {what} 0..{count - 1} ({of}), got {int(values[index])}")
 
 
 def _place(index: Any) -> str:

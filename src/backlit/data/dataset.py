@@ -29,6 +29,7 @@ class Dataset:
     ordered     rows follow each other in time: a split cuts them, it never draws them
     overlap     in ordered rows, how many rows after a row may share a target with it: so many are left out at a cut
     groups      (N,) names or numbers: rows of one group never stand in two parts; None where rows have no groups
+    notes       what was done while reading that a user should know, a sentence each
 
     Errors: `checked` raises DataError for NaN or infinite numbers, labels outside 0..K-1, integers outside the
     vocabulary, a mask with other numbers than 0 and 1 or without a real step in a row, lengths that differ, no rows.
@@ -52,6 +53,7 @@ class Dataset:
     ordered: bool = False
     overlap: int = 0
     groups: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.x.shape[0])

@@ -102,6 +102,12 @@ class Picked(Rows):
     def block(self, places: np.ndarray) -> np.ndarray | None:
         return self.rows.block(self.places[places])
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the rows that these were picked from, and of which they are."""
+        digest = hashlib.sha256(self.rows.fingerprint().encode())
+        digest.update(np.ascontiguousarray(self.places).data)
+        return digest.hexdigest()
+
     def take(self, places: Any, axis: int = 0) -> Rows:
         return Picked(self.rows, self.places[np.asarray(places, dtype=np.int64)])
 
@@ -113,7 +119,8 @@ class Held(Rows):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
     def read(self, places: np.ndarray) -> np.ndarray:
-        return self.array[places]
+        found: np.ndarray = self.array[places]
+        return found
 
     def identity(self) -> str:
         return "memory"

@@ -3,17 +3,18 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 
 from backlit.data import files
+from backlit.data.csv import read_table
 from backlit.data.dataset import Dataset
 from backlit.data.download import fetch
+from backlit.data.sheet import parsed, place_of
 from backlit.data.source import Source, single
-from backlit.data.tables import place_of, read_table
-from backlit.errors import DataError
+from backlit.errors import DataError, received
 from backlit.settings import Count
 
 
@@ -150,23 +151,42 @@ def read_series(
     """Values (steps, D) of the columns, and which of them are to be predicted."""
     table = read_table(path, separator, header)
     names = [str(name) for name in table.columns]
-    numeric = [i for i in range(len(names)) if table.iloc[:, i].dtype.kind in "iuf"]
-    used = [place_of("columns", column, names, path) for column in columns] or numeric
+    used = [place_of("columns", column, names, path) for column in columns]
+    used = used or [i for i in range(len(names)) if _numeric(table.iloc[:, i])]
     if not used:
         raise DataError(f"{path}: expected at least one column of numbers, got text in {', '.join(names)}")
     wanted = [place_of("target", column, names, path) for column in target] or used
-    values = []
-    for i in used:
-        column = table.iloc[:, i]
-        numbers = column.to_numpy(dtype=np.float64) if i in numeric else np.full(len(column), np.nan)
-        if not np.isfinite(numbers).all():
-            line = int(column.index[int(np.argmin(np.isfinite(numbers)))]) + 1 + int(header)
-            text = f"line {line}, column {names[i]!r}: expected a number, got an empty cell or text"
-            raise DataError(f"{path}: {text}; fill it in, or choose other columns")
-        values.append(numbers)
+    values = [_values(path, table.iloc[:, i], names[i], 1 + int(header)) for i in used]
     missing = [names[i] for i in wanted if i not in used]
     if missing:
         raise DataError(
             f"{path}: target: expected columns that the net also sees, got {missing[0]!r}; add it to columns"
         )
     return np.stack(values, axis=1), tuple(used.index(i) for i in wanted), path.name
+
+
+def _numeric(column: Any) -> bool:
+    """Whether most cells are numbers: a column with a stray word is not left out unseen, it is an error later."""
+    if column.dtype.kind in "iuf":
+        return True
+    text = column[~column.isna()]
+    return column.dtype.kind not in "bM" and 2 * int(np.isfinite(parsed(text)).sum()) > len(text)
+
+
+def _values(path: Path, column: Any, name: str, first: int) -> np.ndarray:
+    """float64, or DataError with the line of the first gap."""
+    numbers = parsed(column)
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        at, count = int(np.argmax(bad)), int(bad.sum())
+        cell = column.iloc[at]
+        found = (
+            "an empty cell or NA"
+            if bool(column.isna().iloc[at])
+            else received(cell if isinstance(cell, str) else cell.item())
+        )
+        others = f" ({count} such cells in this column)" if count > 1 else ""
+        hint = "fill it in, or choose other columns"
+        place = f"line {int(column.index[at]) + first}, column {name!r}"
+        raise DataError(f"{path}: {place}: expected a number, got {found}{others}; {hint}")
+    return numbers

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backlit.data.dataset import Dataset
+from backlit.data.frames import is_frame, of_frame
 from backlit.data.targets import rows, targets
 from backlit.errors import BacklitError, SettingError, received
 from backlit.settings import Count, Settings, build
@@ -25,11 +26,12 @@ class Source(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Arrays(Source):
-    """Arrays or lists at hand, in Python only: an experiment that is written to a file names a file of data instead.
+    """Arrays, lists or a DataFrame at hand, in Python only: an experiment that is written to a file names a file instead.
 
     x (N, ...): uint8 stays, all else becomes float32; but with a `vocabulary` (its words, or how many there are) x holds
     places in it, which a layer such as Embedding takes. y: text, truth values and integers are labels, floats are
     numbers to predict. With `classes`, labels are 0..K-1 or the names, one a row or, (N, T), one a time step.
+    A pandas DataFrame may hold text, dates and missing cells too: it is then a table, which `cleaning` turns into numbers.
     `mask` (N, T): 1 for a real time step of x (N, T, ...), 0 for what fills a row up.
     Errors: DataError for NaN, infinite numbers, text in x, labels outside 0..K-1, tokens outside the vocabulary, lengths
     that differ.
@@ -50,6 +52,9 @@ class Arrays(Source):
 
     def load(self) -> Dataset:
         y, classes = targets(self.y, names=self.classes)
+        if is_frame(self.x):
+            x, features = of_frame(self.x, self.name)
+            return Dataset(x, y, classes, features if isinstance(x, np.ndarray) else (), name=self.name).checked()
         words = names_of(self.vocabulary) if isinstance(self.vocabulary, int) else self.vocabulary
         x = np.asarray(self.x) if words else rows(self.x)
         mask = None if self.mask is None else np.asarray(self.mask)
@@ -61,14 +66,21 @@ class Arrays(Source):
 
 
 def load_dataset(value: Any) -> Dataset:
-    """The data set behind a Dataset, a Source, a name, a mapping with `type`, or a pair (x, y) of arrays or lists.
+    """The data set behind a Dataset, a Source, a name, a mapping with `type`, or a pair (x, y) of arrays or lists; also
+    what other libraries hand over: Hugging Face, PyTorch, scikit-learn (data/adapters.py).
 
     >>> from backlit.data import load_dataset
     >>> len(load_dataset("iris")), load_dataset(([[1.0], [2.0]], [0.5, 0.7])).task
     (150, 'regression')
     """
+    from backlit.data.adapters import adapted
+
     if isinstance(value, Dataset):
         return value.checked()
+    if not isinstance(value, dict) or "type" not in value:
+        found = adapted(value)
+        if found is not None:
+            return found
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise SettingError([("data", f"expected a pair (x, y), got {len(value)} things")])

@@ -22,7 +22,8 @@ class Table:
 
     lines    the line of its file each row stands in, for errors; None where there is no file
     dropped  names of columns that the file holds and the table leaves out (the target): a later file may have them
-    blanks   cells of text that stand for a missing one
+    blanks   cells of text that stand for a missing one;  swaps  other words for whole cells of text, in pairs
+    form     how dates are written, where not as ISO 8601 has them
     notes    what was done while reading that a user should know, a sentence each
 
     >>> import numpy as np
@@ -37,6 +38,8 @@ class Table:
     lines: np.ndarray | None = None
     dropped: tuple[str, ...] = ()
     blanks: tuple[str, ...] = ("",)
+    swaps: tuple[tuple[str, str], ...] = ()
+    form: str = ""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -97,6 +97,8 @@ def text_of(path: Path) -> str:
     try:
         return (gzip.decompress(data) if data.startswith(files.GZIP) else data).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected text in UTF-8, got other bytes ({error.reason} at {error.start})") from None
+        line = 1 + error.object[: error.start].count(b"\n")
+        text = f"expected text in UTF-8, got the byte 0x{error.object[error.start]:02x} ({error.reason})"
+        raise DataError(f"{path}: line {line}: {text}; write the file anew in UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a readable gzip file ({error}); fetch the file again") from None

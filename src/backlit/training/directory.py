@@ -15,7 +15,8 @@ import numpy as np
 
 from backlit import __version__, config
 from backlit.config import Experiment
-from backlit.data import Arrays, Npz
+from backlit.data import Arrays, Npz, Rows, Table
+from backlit.data.frames import is_frame
 from backlit.errors import BacklitError, CheckpointError, received
 
 MAY_DIFFER = ("epochs", "checkpoint", "name", "layout")
@@ -62,6 +63,11 @@ class RunDirectory:
     def _stored(self, experiment: Experiment) -> Experiment:
         if not isinstance(experiment.data, Arrays):
             return experiment
+        if isinstance(experiment.data.x, Rows | Table) or is_frame(experiment.data.x):
+            text = "expected a source that a file can name, such as Npy, ImageFolder or Csv"
+            raise BacklitError(
+                f"{self.path}: {text}, got rows at hand; save them to a file, or train without a directory"
+            )
         data, path = experiment.data.load(), self.path / "data.npz"
         names = {n: np.array(getattr(data, n), "U") for n in ("classes", "features", "vocabulary") if getattr(data, n)}
         more = {} if data.mask is None else {"mask": data.mask}

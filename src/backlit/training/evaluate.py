@@ -23,7 +23,7 @@ class Evaluator:
         self.program, self.engine, self.prepared = program, engine, engine.place(prepared)
         self.block = max(1, min(rows, LARGEST_BLOCK))
         self.compile_seconds = 0.0
-        self._runs: dict[tuple[Any, bool], Any] = {}
+        self._runs: dict[tuple[Any, ...], Any] = {}
 
     def outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """(N, ...) outputs of the net for raw rows x (N, ...) and their mask (N, T) with placed parameters."""
@@ -33,7 +33,7 @@ class Evaluator:
 
     def _outputs(self, params: Tree, state: Tree, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         given = (params, state, self.prepared, *self.engine.place(tuple(filled(a, self.block) for a in (x, mask))))
-        kind = x.dtype, mask is None
+        kind = x.shape[1:], x.dtype, mask is None
         if kind not in self._runs:
             self._runs[kind], seconds = self.engine.prepare(self.program.predict, *given)
             self.compile_seconds += seconds

@@ -13,7 +13,6 @@ from types import ModuleType
 
 import numpy as np
 
-from backlit.data import Dataset
 from backlit.data.checks import finite
 from backlit.data.rows import Held, Rows
 from backlit.engine import random, tree
@@ -25,8 +24,9 @@ from backlit.training.setup import Setup
 CHUNK_STEPS = 4096
 """Short epochs are joined, and windows are as long, up to about this many steps."""
 
-WINDOW_BYTES = 2**26
-"""Bytes of rows in a window. Two are in memory: one is trained on while the next is read."""
+WINDOW_BYTES, WINDOW_STEPS = 2**24, 8
+"""Bytes of rows in a window, and steps that it has at least. Two are in memory: one is trained on while the next is read; so
+short that the first epoch of a small data set has several, long enough that the host costs little."""
 
 HELD_OUT_BYTES = 2**28
 """Validation rows that are larger stay where they are, and are read at the end of each epoch."""
@@ -118,7 +118,8 @@ class Windows(Feeder):
         self.x = train.x if isinstance(train.x, Rows) else Held(np.asarray(train.x))
         batch, size = setup.experiment.batch_size, setup.steps_per_epoch
         row = max(1, self.x.nbytes // len(self.x))
-        self.length = max(1, min(size, WINDOW_BYTES // (batch * row), CHUNK_STEPS))
+        longest = setup.ordering.run or CHUNK_STEPS
+        self.length = min(size, longest, max(WINDOW_STEPS, WINDOW_BYTES // (batch * row)))
         self.indices = engine.place(
             np.arange(self.length * batch, dtype=np.int32).reshape(1, self.length, batch), cores, 2
         )
@@ -151,8 +152,12 @@ class Windows(Feeder):
 
     def _end(self, step: int) -> int:
         """The first step behind the window that begins at `step`: it ends with its epoch at the latest."""
-        size = self.setup.steps_per_epoch
-        return min(step + self.length, (step // size + 1) * size)
+        epoch, begin = divmod(step, self.setup.steps_per_epoch)
+        widths = self.setup.ordering.widths(epoch)
+        if widths is not None:
+            here = widths[begin : begin + self.length]
+            return step + int(np.argmax([*(here != here[0]), True]))
+        return step + min(self.length, self.setup.steps_per_epoch - begin)
 
     def _ask(self, step: int) -> Future[Feed]:
         return self.reader.submit(self._read, step)
@@ -166,9 +171,13 @@ class Windows(Feeder):
         train, flat = self.setup.parts.train, rows.reshape(-1)
         x = self.x.read(flat)
         self._check(x, flat)
-        mask = None if train.mask is None else train.mask[flat]
+        y, mask = train.y[flat], None if train.mask is None else train.mask[flat]
+        widths = self.setup.ordering.widths(step // size)
+        if widths is not None and mask is not None:
+            width = int(widths[step % size])
+            x, y, mask = x[:, :width], y[:, :width] if self.setup.per_step else y, mask[:, :width]
         # A window is new memory: aligned, the devices read it in place.
-        x, y, mask = self.engine.place(self.engine.shareable((x, train.y[flat], mask)), self.cores)
+        x, y, mask = self.engine.place(self.engine.shareable((x, y, mask)), self.cores)
         weight = self.engine.place(weight, self.cores, 2)
         prepared, target_prepared, draws = self.fixed
         window, epoch = Window(self.number(step % size), self.number(size)), self.number(step // size)
@@ -180,8 +189,8 @@ class Windows(Feeder):
         if epoch not in self.orders:
             self.orders = {e: o for e, o in self.orders.items() if e == epoch - 1} | {epoch: self.setup.order(epoch, 1)}
         indices, weight = self.orders[epoch]
-        missing = ((0, 0), (0, max(0, begin + self.length - indices.shape[1])), (0, 0))
-        held = slice(begin, begin + self.length)
+        held = slice(begin, begin + self._end(step) - step)
+        missing = ((0, 0), (0, self.length - (held.stop - begin)), (0, 0))
         return np.pad(indices[:, held], missing), None if weight is None else np.pad(weight[:, held], missing)
 
     def _check(self, x: np.ndarray, places: np.ndarray) -> None:
@@ -192,21 +201,39 @@ class Windows(Feeder):
 
 def feeder(setup: Setup, engine: ModuleType, cores: int, shared: object, outside: bool) -> Feeder:
     """The feeder that these rows need; `shared` are the rows in memory that all layouts share."""
-    if isinstance(setup.parts.train.x, Rows):
+    if by_window(setup):
         return Windows(setup, engine, cores, outside)
     return Resident(setup, engine, cores, shared)
+
+
+def by_window(setup: Setup) -> bool:
+    """Whether rows are read window by window: those on disk, and those that are cut to the width of their bucket."""
+    return isinstance(setup.parts.train.x, Rows) or setup.ordering.run is not None
 
 
 def ends_outside(setup: Setup, program: Program) -> bool:
     """Whether an epoch of windows has more to read at its end: validation rows that are large, or its first batches, at
     which running statistics that belong to averaged parameters are measured."""
-    train, validation = setup.parts.train.x, setup.parts.validation.x
-    if not isinstance(train, Rows):
+    if not by_window(setup):
         return False
-    moving = program.start(setup.params, setup.state, np).moving
-    return validation.nbytes > HELD_OUT_BYTES or (program.keeps_others(moving) and bool(tree.leaves(setup.state)))
+    moving, validation = program.start(setup.params, setup.state, np).moving, setup.parts.validation.x
+    large = isinstance(validation, Rows) and validation.nbytes > HELD_OUT_BYTES
+    return large or (program.keeps_others(moving) and bool(tree.leaves(setup.state)))
 
 
-def in_memory(part: Dataset) -> tuple[object, object, object]:
-    """Rows, targets and mask of a part, None where its rows are read window by window."""
-    return (None, None, None) if isinstance(part.x, Rows) else (part.x, part.y, part.mask)
+def feed_of(setup: Setup, indices: np.ndarray, weight: np.ndarray | None) -> Feed:
+    """A feed of these steps (epochs, steps, B) from the first on, for tools that look at a few; nothing is placed."""
+    x, y, mask = (getattr(setup.parts.train, name) for name in ("x", "y", "mask"))
+    if isinstance(x, Rows):
+        rows = indices.reshape(-1)
+        x, y, mask = x.read(rows), y[rows], None if mask is None else mask[rows]
+        indices = np.arange(len(rows), dtype=np.int32).reshape(indices.shape)
+    key = random.fold(random.key(setup.experiment.seed), "step")
+    zero = np.asarray(0, np.int32)
+    return Feed(x, y, None, setup.prepared, setup.target_prepared, indices, weight, zero, key, mask)
+
+
+def in_memory(setup: Setup) -> tuple[object, object, object]:
+    """Training rows, targets and mask; None where they are read window by window."""
+    train = setup.parts.train
+    return (None, None, None) if by_window(setup) else (train.x, train.y, train.mask)

@@ -39,8 +39,8 @@ SLOW_STEPS, SLOW_SECONDS = 40, 4.0
 """Steps that a chunk of slow ones should have, and how long that may take: each call's memory for activations is new to the
 system and costs as much as a fraction of a step (docs/decisions.md)."""
 
-DATA_SHARE = 0.1
-"""A training that waits for rows longer than this share of its time is told so."""
+DATA_SHARE, DATA_SECONDS = 0.1, 1.0
+"""A training that waits for rows longer than this share of its time, and so many seconds, is told so."""
 
 
 def fit(
@@ -100,6 +100,7 @@ class Training:
     longest: int = 2**30
     feeders: dict[int, Feeder] = field(default_factory=dict)
     ending: Ending | None = None
+    chunks: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
     def run(self, going_on: bool, asked: Asked) -> Run:
         """All epochs; the run, or Interrupted or NonFiniteError after saving what is good."""
@@ -156,11 +157,21 @@ class Training:
             self.layout, why = layouts.choose(setup.experiment, self.engine, setup.steps, setup.row, trial)
         if self.layout not in programs:
             self.pace = trial(self.layout, 1)
-        self.chunk, self.why = programs[self.layout], why
+        self.chunks = {self._feeder(self.cores).at(first)[0].x.shape: programs[self.layout]}
+        self.why, self._feeder(self.cores).waited = why, 0.0  # from here on, waiting is waiting of the training
         for cores in self.feeders.keys() - {self.cores}:
             self.feeders.pop(cores).close()
         if self.directory and not recorded:
             self.directory.environment(self.engine.describe(), self.layout._asdict(), why)
+
+    def _chunk_for(self, carry: Carry, feed: Feed) -> Any:
+        """The compiled chunk for rows of this width."""
+        if feed.x.shape not in self.chunks:
+            chunk, one = partial(self.program.chunk, self.engine), self._number(1, self.cores)
+            found = self.engine.prepare(chunk, carry, feed, one, products=self.layout.products)
+            self.chunks[feed.x.shape], seconds = found
+            self.clock.compile += seconds
+        return self.chunks[feed.x.shape]
 
     def _recorded(self, value: dict[str, Any]) -> layouts.Layout:
         """The layout a run was started in, as far as this machine has it."""
@@ -180,12 +191,15 @@ class Training:
     def advance(self, carry: Carry, asked: Asked) -> Carry:
         """One call of the compiled program and what follows from it."""
         size, step = self.setup.steps_per_epoch, int(carry.moving.step)
-        began = time.perf_counter()
         source = self._feeder(self.cores)
+        began = time.perf_counter()
         feed, end = source.at(step)
+        compiled = self.clock.compile
+        chunk = self._chunk_for(carry, feed)
+        began += self.clock.compile - compiled
         due = self.keeper.due_in(step, size)
         steps = min(self.longest, self._chunk_length(), self.setup.steps - step, end - step, due)
-        pending = self.chunk(carry, feed, self._number(steps, self.cores))
+        pending = chunk(carry, feed, self._number(steps, self.cores))
         source.ahead()
         after: Carry
         after, record = self.engine.ready(pending)
@@ -280,6 +294,14 @@ class Training:
         waited = self._feeder(self.cores).waited
         if waited:
             result["seconds"]["waited"] = round(waited, 3)
+        if waited > max(DATA_SHARE * self.clock.train, DATA_SECONDS) and self.clock.steps:
+            pace = self.clock.steps * setup.experiment.batch_size / self.clock.train
+            text = (
+                f"{waited / self.clock.train:.0%} of the training waited for rows to be read, {pace:.0f} rows a second"
+            )
+            self.listener(
+                Notice(f"{text}: reading is the limit here, a larger net or more epochs would not wait longer")
+            )
         result["steps_per_second"] = round(self.clock.steps / self.clock.train, 1) if self.clock.train else 0.0
         result["parameters"] = tree.size(setup.params)
         result["layout"] = self.why
@@ -293,13 +315,15 @@ class Training:
         name = self.setup.experiment.name or self.setup.parts.train.name
         size = tree.size(self.setup.params)
         self.listener(Started(name, size, rows, self.setup.steps, self.setup.steps_per_epoch, step, self.why))
+        for text in self.setup.notes():
+            self.listener(Notice(text))
         if self.directory:
             self.directory.write("data.json", self.setup.facts())
 
     def _blame(self, carry: Carry, after: Carry, feed: Feed) -> None:
         """Repeat the chunk up to the step before the bad one, then that step on the NumPy engine."""
         good = int(after.moving.step) - int(carry.moving.step) - 1
-        before = self.chunk(carry, feed, self._number(good, self.cores))[0] if good else carry
+        before = self._chunk_for(carry, feed)(carry, feed, self._number(good, self.cores))[0] if good else carry
         epoch, place = divmod(int(before.moving.step), self.setup.steps_per_epoch)
         text = blame(self.program, before.moving, feed, self.setup.order(epoch, 1)[0][0, place], epoch)
         raise NonFiniteError(text + self.keeper.kept())
@@ -313,7 +337,7 @@ class Training:
     @cached_property
     def shared(self) -> Any:
         """The training rows where all devices can read them."""
-        return self.engine.shareable(in_memory(self.setup.parts.train))
+        return self.engine.shareable(in_memory(self.setup))
 
     def _number(self, value: int, cores: int) -> Any:
         return self.engine.place(np.asarray(value, np.int32), cores)

@@ -18,7 +18,7 @@ from backlit.errors import SettingError
 from backlit.optim import Accumulate, Objective, chain
 from backlit.optim.adaptive import used
 from backlit.optim.partition import grouped, matching, within
-from backlit.optim.rules import Transform, applied
+from backlit.optim.rules import Transform, stepped
 from backlit.optim.schedules import at
 from backlit.optim.wrappers import wrapped
 from backlit.protocol import Array, Context, Loss, Trace, Tree, gradient
@@ -186,8 +186,8 @@ class Program:
         penalty, grads = self.penalised(now.params, grads)
         rule = self.rule.rescaled(lr_scale)
         params, grads = self.trained(now.params), self.trained(grads)
-        updates, after = applied(rule, grads, now.rule, params, now.step, self.objective(now, batch))
-        moved = tree.flatten(tree.map(lambda w, u: w + u, params, updates))
+        params, after = stepped(rule, grads, now.rule, params, now.step, self.objective(now, batch))
+        moved = tree.flatten(params)
         params = tree.map_with_path(lambda path, w: moved.get(path, w), now.params)
         xp = value.__array_namespace__()
         sums = self.added(now.sums, value, trace.cache.here, feed.y[rows], feed.target_prepared, batch.weight)
@@ -216,12 +216,12 @@ class Program:
         experiment = self.experiment
         # The step is a name in the path, not folded here: a net that draws nothing then pays nothing for its key.
         ctx = Context(train=True, root=feed.key, path=(step,))
-        x = augment_all(experiment.augmentation, ctx, feed.x[rows])
+        mask = None if feed.mask is None else feed.mask[rows]  # (B, T)
+        x = augment_all(experiment.augmentation, ctx, feed.x[rows], mask)
         x = apply_all(experiment.preprocessing, feed.prepared, x)
         y = self.target(feed.target_prepared, feed.y[rows])
         # A mask says which rows are real; how much they count is for the loss alone.
         real = None if weight is None else weight.__array_namespace__().astype(weight > 0, weight.dtype)
-        mask = None if feed.mask is None else feed.mask[rows]  # (B, T)
         if mask is not None:
             real = mask if real is None else mask * real[:, None]
         share = None

@@ -10,6 +10,9 @@ from backlit import engine as engines
 from backlit.config import Experiment
 from backlit.data import Dataset, apply_all, invert_all
 from backlit.data.checks import finite, holds, masked, tokens
+from backlit.data.cleaning import Cleaned
+from backlit.data.rows import Rows
+from backlit.data.views import Views, check_views
 from backlit.engine import random
 from backlit.errors import BacklitError, CheckpointError, DataError
 from backlit.evaluation.entities import are_tags, score_entities, sentences
@@ -20,6 +23,9 @@ from backlit.training.directory import RunDirectory
 from backlit.training.evaluate import Evaluator
 from backlit.training.initial import blank
 from backlit.training.program import Program
+
+VIEWED = 512
+"""Images whose views are looked at together."""
 
 LARGEST_ROWS = 64 * 2**20
 """Bytes of test rows up to which they are stored beside the outputs, for the pictures of the report."""
@@ -45,19 +51,30 @@ class Run:
     directory: Path | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def outputs(self, x: Any, mask: Any = None) -> np.ndarray:
+    def outputs(self, x: Any, mask: Any = None, views: Views | None = None) -> np.ndarray:
         """(N, ...) outputs of the net for raw rows x (N, ...): logits, or values in the units of the targets.
 
-        `mask` (N, T): which time steps are real, where rows are sequences filled up to one length.
+        `mask` (N, T): which time steps are real, where rows are sequences filled up to one length. `views`: look at each
+        image several times (FlipAverage, TenCrop, ...), and answer with the mean.
         """
         x = self.rows(x)
-        rows = max(1, len(x))
-        evaluate: Evaluator | None = self._cache.get("evaluator")
-        if evaluate is None or evaluate.block < min(rows, 256):
+        if views is None:
+            return self.raw(self._evaluator(len(x)), x, self._mask(mask, x))
+        check_views(views, self.experiment.net, self.params, x.shape[1:])
+        task, found = self.experiment.loss.task, []
+        for start in range(0, len(x), VIEWED):
+            block = x[start : start + VIEWED]
+            seen = np.asarray(views.apply(block))
+            found.append(np.asarray(views.averaged(task, self.raw(self._evaluator(len(seen)), seen), len(block))))
+        return np.concatenate(found)
+
+    def _evaluator(self, rows: int) -> Evaluator:
+        found: Evaluator | None = self._cache.get("evaluator")
+        if found is None or found.block < min(rows, 256):
             engine = engines.get(self.experiment.engine)
             program = Program(self.experiment, self.experiment.optimizer)
-            evaluate = self._cache["evaluator"] = Evaluator(program, engine, self.prepared, rows)
-        return self.raw(evaluate, x, self._mask(mask, x))
+            found = self._cache["evaluator"] = Evaluator(program, engine, self.prepared, max(1, rows))
+        return found
 
     def raw(self, evaluate: Evaluator, x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """As `outputs`, by a given evaluator, for rows that need no check."""
@@ -69,10 +86,10 @@ class Run:
             return outputs
         return np.asarray(invert_all(self.experiment.target_preprocessing, self.target_prepared, outputs))
 
-    def predict(self, x: Any, mask: Any = None) -> np.ndarray:
+    def predict(self, x: Any, mask: Any = None, views: Views | None = None) -> np.ndarray:
         """(N,) class names (or numbers where classes have none), or (N, ...) values, for raw rows x; (N, T) names where
         each time step has its own, padded ones included."""
-        outputs, task = self.outputs(x, mask), self.experiment.loss.task
+        outputs, task = self.outputs(x, mask, views), self.experiment.loss.task
         found = decide(task, outputs)
         if task == "regression":
             return found.reshape(len(found), *self.facts["target"])
@@ -81,13 +98,13 @@ class Run:
         classes = self.facts.get("classes")
         return np.asarray(np.asarray(classes)[found.astype(int)]) if classes and task != "multilabel" else found
 
-    def probabilities(self, x: Any, mask: Any = None) -> np.ndarray:
+    def probabilities(self, x: Any, mask: Any = None, views: Views | None = None) -> np.ndarray:
         """(N, K) probability of each class for raw rows x; (N, T, K) where each time step has its own."""
-        return probabilities(self.experiment.loss.task, self.outputs(x, mask))
+        return probabilities(self.experiment.loss.task, self.outputs(x, mask, views))
 
-    def evaluate(self, dataset: Dataset) -> dict[str, float]:
+    def evaluate(self, dataset: Dataset, views: Views | None = None) -> dict[str, float]:
         """Loss and metrics on rows with targets, each row (or real time step, where it has a target) counted once."""
-        return self.measured(self.outputs(dataset.x, dataset.mask), dataset)
+        return self.measured(self.outputs(dataset.x, dataset.mask, views), dataset)
 
     def measured(self, outputs: np.ndarray, dataset: Dataset) -> dict[str, float]:
         """Loss and metrics of outputs in the units of the targets; the F1 of whole entities where classes are their tags."""
@@ -123,10 +140,22 @@ class Run:
                 passes.append(probabilities(self.experiment.loss.task, y))
         return np.mean(passes, axis=0), np.std(passes, axis=0)
 
+    @property
+    def cleaned(self) -> Cleaned | None:
+        """What turns raw tables into rows of this net, where it was trained on one."""
+        if "cleaned" not in self._cache:
+            held = self.facts.get("cleaning")
+            self._cache["cleaned"] = Cleaned.from_plain(held) if held else None
+        found: Cleaned | None = self._cache["cleaned"]
+        return found
+
     def rows(self, given: Any) -> np.ndarray:
-        """Rows as the net was trained on, or DataError."""
-        x: np.ndarray = np.asarray(given)
+        """Rows as the net was trained on, or DataError; tables (DataFrame, dict of columns, list of dicts) are cleaned."""
         shape: tuple[int, ...] = tuple(self.facts["shape"])
+        numbers = isinstance(given, np.ndarray) and given.dtype.kind in "fiub" and given.shape[1:] == shape
+        if self.cleaned is not None and not numbers:
+            given = self.cleaned.rows(given)
+        x: np.ndarray = np.asarray(given[:] if isinstance(given, Rows) else given)
         if x.ndim == 0 or int(np.prod(x.shape[1:])) != int(np.prod(shape)):
             raise DataError(f"rows: expected shape (N, {', '.join(map(str, shape))}), got {x.shape}")
         if x.dtype.kind not in "fiub":
@@ -164,7 +193,7 @@ class Run:
         if test.mask is not None:
             arrays["mask"] = test.mask
         if test.x.nbytes <= LARGEST_ROWS:
-            arrays["x"] = test.x
+            arrays["x"] = test.x[:]
         np.savez(self.directory / "test.npz", **arrays)  # type: ignore[arg-type]
 
 
