@@ -103,8 +103,9 @@ class Picked(Rows):
         return self.rows.block(self.places[places])
 
     def fingerprint(self) -> str:
-        """SHA-256 of the rows that these were picked from, and of which they are."""
-        digest = hashlib.sha256(self.rows.fingerprint().encode())
+        """SHA-256 of a sample of these rows, and of which they are."""
+        # Not of the rows behind them: some of those may be damaged, and left out for it.
+        digest = hashlib.sha256(super().fingerprint().encode())
         digest.update(np.ascontiguousarray(self.places).data)
         return digest.hexdigest()
 
