@@ -6,9 +6,11 @@ from types import ModuleType
 
 import numpy as np
 
-from backlit.protocol import Array
 from backlit.training.program import Carry, Feed, Held, Moving, Program, Record
 from backlit.training.sums import Sums, no_sums
+
+FIRST = 0
+"""A window belongs to one epoch: the first of its feed."""
 
 
 class Ending:
@@ -31,14 +33,10 @@ class Ending:
 
 
 def _shown(program: Program, engine: ModuleType, now: Moving, feed: Feed) -> Moving:
-    return program.shown(engine, now, feed, _first(feed))
+    return program.shown(engine, now, feed, FIRST)
 
 
 def _closed(program: Program, carry: Carry, shown: Moving, sums: Sums | None, feed: Feed) -> tuple[Carry, Record]:
     xp = feed.x.__array_namespace__()
     blank = Record(no_sums(xp, 1), no_sums(xp, 1), xp.zeros((1,), dtype=xp.float32))
-    return program.ended((carry, blank), shown, sums, feed, _first(feed))
-
-
-def _first(feed: Feed) -> Array:
-    return feed.epoch - feed.epoch
+    return program.ended((carry, blank), shown, sums, feed, FIRST)

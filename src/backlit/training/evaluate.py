@@ -45,18 +45,22 @@ def blocks(part: Dataset, devices: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
     The rows of a block divide between the devices, whatever their number.
     """
+    size = block_size(len(part), devices)
     count = -(-len(part) // LARGEST_BLOCK)
-    size = -(-len(part) // count)
-    size += -size % math.lcm(8, devices)
     weight = filled(np.ones(len(part), np.float32), count * size, zero=True)
     x, y, mask = (filled(a, count * size) for a in (part.x, part.y, part.mask))
     return tree.map(lambda a: a.reshape(count, size, *a.shape[1:]), (x, y, weight, mask))  # type: ignore[no-any-return]
 
 
+def block_size(rows: int, devices: int) -> int:
+    """Rows in each of the equal blocks that `rows` make; they divide between the devices, whatever their number."""
+    size = -(-rows // -(-rows // LARGEST_BLOCK))
+    return size + -size % math.lcm(8, devices)
+
+
 def read_blocks(part: Dataset, devices: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
     """As `blocks`, one after another: rows are read when they are asked for, and one block ahead."""
-    size = -(-len(part) // -(-len(part) // LARGEST_BLOCK))
-    size += -size % math.lcm(8, devices)
+    size = block_size(len(part), devices)
 
     def block(start: int) -> Any:
         rows = slice(start, min(start + size, len(part)))

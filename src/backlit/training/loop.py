@@ -141,10 +141,7 @@ class Training:
             if tried not in programs:
                 if tried.cores not in inputs:
                     inputs[tried.cores] = self.engine.place(carry, tried.cores), self._feeder(tried.cores).at(first)[0]
-                chunk, one = partial(self.program.chunk, self.engine), self._number(1, tried.cores)
-                found = self.engine.prepare(chunk, *inputs[tried.cores], one, products=tried.products)
-                programs[tried], seconds = found
-                self.clock.compile += seconds
+                programs[tried] = self._prepared(tried, *inputs[tried.cores])
             count = self._number(
                 min(steps, self._feeder(tried.cores).at(first)[1] - first, size - step % size), tried.cores
             )
@@ -167,11 +164,15 @@ class Training:
     def _chunk_for(self, carry: Carry, feed: Feed) -> Any:
         """The compiled chunk for rows of this width."""
         if feed.x.shape not in self.chunks:
-            chunk, one = partial(self.program.chunk, self.engine), self._number(1, self.cores)
-            found = self.engine.prepare(chunk, carry, feed, one, products=self.layout.products)
-            self.chunks[feed.x.shape], seconds = found
-            self.clock.compile += seconds
+            self.chunks[feed.x.shape] = self._prepared(self.layout, carry, feed)
         return self.chunks[feed.x.shape]
+
+    def _prepared(self, layout: layouts.Layout, carry: Carry, feed: Feed) -> Any:
+        """The chunk compiled for a layout and a feed."""
+        chunk, one = partial(self.program.chunk, self.engine), self._number(1, layout.cores)
+        made, seconds = self.engine.prepare(chunk, carry, feed, one, products=layout.products)
+        self.clock.compile += seconds
+        return made
 
     def _recorded(self, value: dict[str, Any]) -> layouts.Layout:
         """The layout a run was started in, as far as this machine has it."""

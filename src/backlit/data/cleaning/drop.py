@@ -68,7 +68,24 @@ class DropConstant(Cleaner):
 
 
 @dataclass(frozen=True)
-class DropMissing(Cleaner):
+class LeavingOut(Cleaner):
+    """Base of the steps that leave out training rows and change no cell; `reason`: which, as a sentence goes on."""
+
+    abstract: ClassVar[bool] = True
+    reason: ClassVar[str]
+
+    def fit(self, table: Table) -> State:
+        return {}
+
+    def apply(self, state: State, table: Table) -> Table:
+        return table
+
+    def says(self, state: State) -> str:
+        return f"left out {rows_of(state)} {self.reason}" if state.get("left_out") else ""
+
+
+@dataclass(frozen=True)
+class DropMissing(LeavingOut):
     """Leaves out training rows with a missing cell in one of the columns.
 
     Rows of the other parts, and rows to be predicted, all stay: a missing cell there is an error, unless a later step
@@ -81,24 +98,17 @@ class DropMissing(Cleaner):
     [True, False]
     """
 
+    reason: ClassVar[str] = "with a missing cell"
+
     def rows(self, table: Table, y: np.ndarray | None = None) -> np.ndarray:
         kept = np.ones(len(table), dtype=bool)
         for name in self.chosen(table):
             kept &= ~missing(table.columns[name])
         return kept
 
-    def fit(self, table: Table) -> State:
-        return {}
-
-    def apply(self, state: State, table: Table) -> Table:
-        return table
-
-    def says(self, state: State) -> str:
-        return f"left out {rows_of(state)} with a missing cell" if state.get("left_out") else ""
-
 
 @dataclass(frozen=True)
-class DropDuplicates(Cleaner):
+class DropDuplicates(LeavingOut):
     """Leaves out training rows that equal an earlier one in the columns (by default all), and in the target.
 
     >>> import numpy as np
@@ -108,20 +118,13 @@ class DropDuplicates(Cleaner):
     [True, True, False]
     """
 
+    reason: ClassVar[str] = "that equal an earlier one"
+
     def rows(self, table: Table, y: np.ndarray | None = None) -> np.ndarray:
         part = table.changed({name: table.columns[name] for name in self.chosen(table)})
         kept = np.ones(len(table), dtype=bool)
         kept[repeated(part, y)] = False
         return kept
-
-    def fit(self, table: Table) -> State:
-        return {}
-
-    def apply(self, state: State, table: Table) -> Table:
-        return table
-
-    def says(self, state: State) -> str:
-        return f"left out {rows_of(state)} that equal an earlier one" if state.get("left_out") else ""
 
 
 def rows_of(state: State) -> str:
