@@ -15,7 +15,7 @@ from jax.interpreters import ad, batching, mlir
 
 from backlit.engine import fused
 from backlit.engine.fused import groups, selftest
-from backlit.engine.onednn.backend import apart
+from backlit.engine.onednn.backend import alone, apart
 
 log = logging.getLogger("backlit")
 
@@ -36,11 +36,7 @@ def either(fn: Callable[..., Any], old: Any, *given: Any) -> Any:
 
 
 def _lower(ctx: Any, *operands: Any, program: ClosedJaxpr, kept: int) -> Any:
-    # ctx.module_context is JAX's own affair: where it looks otherwise than today, XLA computes.
-    context = ctx.module_context
-    devices = getattr(getattr(context, "axis_context", None), "num_devices", None)
-    alone = devices == 1 and tuple(getattr(context, "platforms", ())) == ("cpu",)
-    way = groups.way(program, kept, fused.LEAST) if alone and works() else jaxpr_as_fun(program)
+    way = groups.way(program, kept, fused.LEAST) if alone(ctx) and works() else jaxpr_as_fun(program)
     return mlir.lower_fun(way, multiple_results=True)(ctx, *operands)
 
 

@@ -100,3 +100,11 @@ def apart(work: Callable[[], Any]) -> Any:
     """What `work` returns, on a thread of its own: on this one JAX may be in the middle of tracing a program."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
+
+
+def alone(ctx: Any) -> bool:
+    """Whether a program is lowered for one CPU and nothing else: XLA cannot split a foreign call."""
+    # ctx.module_context is JAX's own affair: where it looks otherwise than today, XLA computes.
+    context = ctx.module_context
+    devices = getattr(getattr(context, "axis_context", None), "num_devices", None)
+    return devices == 1 and tuple(getattr(context, "platforms", ())) == ("cpu",)

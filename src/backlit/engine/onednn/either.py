@@ -15,7 +15,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from backlit.engine.onednn import choice
-from backlit.engine.onednn.backend import wanted
+from backlit.engine.onednn.backend import alone, wanted
 from backlit.engine.onednn.operation import Operation, operation
 from backlit.engine.onednn.plan import Plan
 
@@ -30,11 +30,7 @@ def either(plain: Callable[..., Any], write: Callable[..., Plan], arrays: tuple[
 
 
 def _lower(ctx: Any, *operands: Any, operation: Operation, **_: Any) -> Any:
-    # ctx.module_context is JAX's own affair: where it looks otherwise than today, XLA computes.
-    context = ctx.module_context
-    devices = getattr(getattr(context, "axis_context", None), "num_devices", None)
-    alone = devices == 1 and tuple(getattr(context, "platforms", ())) == ("cpu",)
-    way = (choice.way(operation) if alone else None) or operation.by_xla
+    way = (choice.way(operation) if alone(ctx) else None) or operation.by_xla
     return mlir.lower_fun(way, multiple_results=True)(ctx, *operands)
 
 
